@@ -1,0 +1,209 @@
+"""The records that cross layers: requests, images, measurements, predictions, decisions.
+
+Frozen data with checks, no behaviour beyond them and no framework; PIL is used as a type only.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any
+
+from dermaflux.domain.errors import InvalidRequest
+from dermaflux.domain.lesion import Colour, LesionSpec
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+DISCLAIMER = (
+    "Research use only. Synthetic images. Not a medical device; not for diagnosis, treatment, or "
+    "clinical decisions; predictions are of generated images."
+)
+
+MAX_IMAGES_PER_REQUEST = 64
+MAX_STEPS = 100
+MAX_GUIDANCE_SCALE = 20.0
+SIZE_RANGE_PX = (64, 1024)
+SIZE_MULTIPLE_PX = 16
+MAX_SEED = 2**31 - 1
+MAX_CAPTION_CHARS = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SamplingRequest:
+    """What to sample. The same request gives the same pixels on the same machine.
+
+    `spec` is what the caption was composed from, None when the caption was written by hand.
+    None for steps, guidance or size means the model's own default. Image i uses seed + i.
+    """
+
+    caption: str
+    spec: LesionSpec | None = None
+    num_images: int = 1
+    seed: int = 0
+    num_steps: int | None = None
+    guidance_scale: float | None = None
+    size_px: int | None = None
+    model: str = "nano"
+    adapter: str | None = None
+    adapter_weight: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Raise InvalidRequest naming the first field outside its range."""
+        if not self.caption.strip():
+            raise InvalidRequest("The caption is empty. Describe the lesion, or move a slider.")
+        if len(self.caption) > MAX_CAPTION_CHARS:
+            raise InvalidRequest(f"The caption is longer than {MAX_CAPTION_CHARS} characters. Shorten it.")
+        _within("num_images", self.num_images, (1, MAX_IMAGES_PER_REQUEST))
+        _within("seed", self.seed, (0, MAX_SEED))
+        _within("num_steps", self.num_steps, (1, MAX_STEPS))
+        _within("guidance_scale", self.guidance_scale, (0.0, MAX_GUIDANCE_SCALE))
+        _within("size_px", self.size_px, SIZE_RANGE_PX)
+        _within("adapter_weight", self.adapter_weight, (-4.0, 4.0))
+        if self.size_px is not None and self.size_px % SIZE_MULTIPLE_PX:
+            raise InvalidRequest(f"size_px is {self.size_px}; it must be a multiple of {SIZE_MULTIPLE_PX}.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict that `from_dict` reads back to an equal request."""
+        return asdict(replace(self, spec=None)) | {"spec": self.spec.to_dict() if self.spec else None}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "SamplingRequest":
+        """The request of a dict. Raises InvalidRequest for unknown or bad fields."""
+        if unknown := sorted(set(values) - set(cls.__dataclass_fields__)):
+            raise InvalidRequest(f"Unknown field {unknown[0]!r} of a sampling request. Remove it.")
+        spec = values.get("spec")
+        known: dict[str, Any] = dict(values)
+        known["spec"] = LesionSpec.from_dict(spec) if spec else None
+        return cls(**known)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelIdentity:
+    """Which weights made an image: names and content hashes, so that the image can be traced."""
+
+    model: str
+    model_sha256: str
+    adapter: str | None = None
+    adapter_sha256: str | None = None
+    licence: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepPreview:
+    """The clean image as estimated after a step (not the noisy latent). step counts from 1."""
+
+    image_index: int
+    step: int
+    num_steps: int
+    image: "Image.Image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedImage:
+    """One finished sample with all that is needed to make it again.
+
+    `request` holds resolved values (no None for steps, guidance, size); `seed` is this image's own.
+    """
+
+    image: "Image.Image"
+    image_index: int
+    seed: int
+    request: SamplingRequest
+    identity: ModelIdentity
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """What was measured on an image, in the units of `LesionSpec`, or why it was refused.
+
+    When `refused` is set every number is None: an honest refusal, never a made-up figure.
+    colour_score is the continuous variegation behind num_colours, calibrated to 1..6;
+    mask_area is the lesion's share of the frame, 0..1; `raw` holds the measures behind the units.
+    """
+
+    asymmetry: float | None = None
+    border: float | None = None
+    colours: tuple[Colour, ...] = ()
+    num_colours: int | None = None
+    colour_score: float | None = None
+    mask_area: float | None = None
+    raw: Mapping[str, float] = field(default_factory=dict)
+    refused: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict; colours as plain strings, null for what was refused."""
+        colours = None if self.refused else [str(colour) for colour in self.colours]
+        return asdict(self) | {"colours": colours, "raw": dict(self.raw)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """A classifier's calibrated view of one generated image, or why it was refused.
+
+    malignant is a probability in 0..1, `diagnosis` the probability of each class, `threshold` the
+    operating point chosen on the validation split, `model_sha256` the checkpoint's hash.
+    """
+
+    malignant: float | None = None
+    diagnosis: Mapping[str, float] = field(default_factory=dict)
+    threshold: float | None = None
+    model_sha256: str = ""
+    refused: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict; null for what was refused."""
+        return asdict(self) | {"diagnosis": None if self.refused else dict(self.diagnosis)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What the measurement and the classifier say of one image."""
+
+    measurement: Measurement
+    prediction: Prediction
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict."""
+        return {"measurement": self.measurement.to_dict(), "prediction": self.prediction.to_dict()}
+
+
+class Verdict(StrEnum):
+    """A reviewer's judgement of one image."""
+
+    ACCEPT = "accept"
+    REJECT = "reject"
+    UNSURE = "unsure"
+
+
+class Split(StrEnum):
+    """The part of a study an image belongs to. Synthetic images are only ever in train."""
+
+    TRAIN = "train"
+    VAL = "val"
+    TEST = "test"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredImage:
+    """One image in the store: its content hash, where its file is, how it was made, what was found."""
+
+    image_id: str
+    sha256: str
+    path: str
+    job_id: str | None
+    created_at: str
+    generated: Mapping[str, Any]
+    assessment: Mapping[str, Any]
+    verdict: Verdict | None = None
+
+
+def _within(name: str, value: float | None, limits: tuple[float, float]) -> None:
+    if value is None:
+        return
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise InvalidRequest(f"{name} is {value!r}, not a number.")
+    low, high = limits
+    if not low <= value <= high:
+        raise InvalidRequest(f"{name} is {value:g}, outside {low:g} to {high:g}. Give a value within.")

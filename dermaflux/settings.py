@@ -1,0 +1,86 @@
+"""Where am I running: the DERMAFLUX_* environment as one frozen record. Read once, at start.
+
+It says where things are and how big they may be, never what to do (that is a SamplingRequest or a
+preset). It opens nothing and creates nothing.
+"""
+
+import difflib
+import os
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from dermaflux.domain.errors import InvalidRequest
+
+PREFIX = "DERMAFLUX_"
+_REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+class Settings(BaseSettings):
+    """One deployment. Every field is an environment variable: model -> DERMAFLUX_MODEL.
+
+    Raises InvalidRequest for a DERMAFLUX_* variable that names no field, with a suggestion.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, frozen=True, extra="forbid", env_ignore_empty=True
+    )
+
+    model: str = "nano"
+    """The base model: nano, flux-dev, flux-schnell or a folder with a FluxPipeline."""
+    adapter: str | None = None
+    """A LoRA on it: a name of the catalogue or a .safetensors file."""
+    device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
+    """auto takes a GPU where there is one."""
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """auto takes what is fastest on the device: float32 on a CPU."""
+    data_dir: Path = Path("data")
+    """Where images, the database and exports are written; made when it is missing."""
+    database_url: str | None = None
+    """An SQLAlchemy URL; without it an SQLite file in data_dir."""
+    models_dir: Path = _REPOSITORY / "assets" / "models"
+    """The embedded weights."""
+    max_waiting: int = Field(default=64, ge=1, le=10_000)
+    """How many requests may wait before new ones are refused."""
+    host: str | None = None
+    """The address to serve on; without it Gradio's own choice (GRADIO_SERVER_NAME or 127.0.0.1)."""
+    port: int = Field(default=7860, ge=1, le=65535)
+    """The port to serve on."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _no_unknown_variable(cls, values: Any) -> Any:
+        """pydantic-settings ignores a mistyped variable in silence, so names are compared here."""
+        fields = list(cls.model_fields)
+        for name in sorted(name for name in os.environ if name.upper().startswith(PREFIX)):
+            if name[len(PREFIX) :].lower() not in fields:
+                raise InvalidRequest(
+                    f"The environment variable {name} is not known. {_suggestion(name, fields)}"
+                )
+        return values
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Self:
+        """The settings of this process; InvalidRequest in one line when a value does not belong."""
+        try:
+            return cls(**overrides)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = PREFIX + "_".join(str(part) for part in first["loc"]).upper()
+            raise InvalidRequest(
+                f"{name} is {first['input']!r}: {first['msg']}. Change or unset it."
+            ) from None
+
+    @property
+    def resolved_database_url(self) -> str:
+        """The database URL that is used."""
+        return self.database_url or f"sqlite:///{(self.data_dir / 'dermaflux.db').resolve()}"
+
+
+def _suggestion(name: str, fields: list[str]) -> str:
+    near = difflib.get_close_matches(name[len(PREFIX) :].lower(), fields, n=1)
+    if near:
+        return f"Did you mean {PREFIX}{near[0].upper()}?"
+    return f"Known: {', '.join(PREFIX + field.upper() for field in fields)}."

@@ -1,0 +1,144 @@
+"""Shared fixtures: a clean environment, the real pictures where they are, and one tiny saved pipeline."""
+
+import os
+
+# Before any library reads them: no network, no telemetry, and two cores are shared with the app under test.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+os.environ.setdefault("OMP_NUM_THREADS", "2")
+
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+EMBEDDED_MODELS = REPOSITORY / "assets" / "models"
+SHARED_DATA = REPOSITORY.parent / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _no_outside_settings(monkeypatch):
+    """The developer's own DERMAFLUX_* variables never decide a test."""
+    for name in [name for name in os.environ if name.startswith("DERMAFLUX_")]:
+        monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    return REPOSITORY
+
+
+def pytest_collection_modifyitems(items):
+    """Tests on real pictures skip where these are absent, but never in CI."""
+    if SHARED_DATA.is_dir() or os.environ.get("CI"):
+        return
+    skip = pytest.mark.skip(reason=f"the real pictures are not at {SHARED_DATA}")
+    for item in items:
+        if item.get_closest_marker("data"):
+            item.add_marker(skip)
+
+
+@pytest.fixture(scope="session")
+def tiny_models(tmp_path_factory) -> Path:
+    """A models folder with a tiny untrained nano and classifier (the real code path) and the embedded segmenter."""
+    import torch
+
+    from dermaflux.domain.caption import compose
+    from dermaflux.domain.lesion import Diagnosis, LesionSpec, typical_colours
+    from dermaflux.generation.facts import PipelineFacts, save_facts
+    from dermaflux.generation.nano import NanoConfig, build_nano_pipeline
+
+    assets = tmp_path_factory.mktemp("assets")
+    folder = assets / "models"
+    folder.mkdir()
+    corpus = [
+        compose(LesionSpec(asymmetry=a, border=4 * a, colours=typical_colours(n, d), diagnosis=d, age=50, sex="male"))
+        for a in (0, 1, 2)
+        for n in range(1, 7)
+        for d in Diagnosis
+    ]
+    size = NanoConfig(
+        num_double_blocks=1, num_single_blocks=1, num_heads=1, head_dim=32, t5_width=64, t5_layers=1,
+        clip_width=64, clip_layers=1, vocabulary=400, text_tokens=64,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    build_nano_pipeline(size, corpus).save_pretrained(folder / "nano")
+    facts = PipelineFacts(size_px=64, num_steps=3, guidance_scale=1.5, text_tokens=64, licence="for tests only")
+    save_facts(folder / "nano", facts)
+    _save_tiny_classifier(folder / "classifier")
+    (folder / "segmenter").symlink_to(EMBEDDED_MODELS / "segmenter")
+    (assets / "measurement").symlink_to(EMBEDDED_MODELS.parent / "measurement")
+    return folder
+
+
+def _save_tiny_classifier(folder: Path) -> None:
+    import torch
+
+    from dermaflux.classification.architecture import Architecture
+    from dermaflux.classification.calibration import identity
+    from dermaflux.classification.checkpoint import CheckpointFacts, save_checkpoint
+    from dermaflux.classification.preprocessing import InputFacts
+    from dermaflux.domain.lesion import HAM_DIAGNOSES
+
+    torch.manual_seed(1)
+    architecture = Architecture(name="stem_vit_tiny", size_px=64, num_classes=len(HAM_DIAGNOSES))
+    facts = CheckpointFacts(
+        architecture=architecture,
+        inputs=InputFacts(size_px=64, mean=(0.7, 0.6, 0.6), std=(0.2, 0.2, 0.2)),
+        class_names=tuple(str(d) for d in HAM_DIAGNOSES),
+        calibration=identity(len(HAM_DIAGNOSES)),
+        threshold=0.5,
+    )
+    save_checkpoint(folder, architecture.build(), facts)
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    if not SHARED_DATA.is_dir():
+        if os.environ.get("CI"):
+            pytest.fail(f"the real pictures are not at {SHARED_DATA}, but CI must run these tests")
+        pytest.skip(f"the real pictures are not at {SHARED_DATA}")
+    return SHARED_DATA
+
+
+@pytest.fixture(scope="session")
+def start_app(tiny_models):
+    """Start the real app in its own process on a free port: `with start_app(data_dir, max_waiting=2) as url`."""
+    import contextlib
+    import socket
+    import subprocess
+    import sys
+    import time
+    import urllib.request
+
+    @contextlib.contextmanager
+    def running(data_dir, **settings):
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        wanted = {"data_dir": data_dir, "models_dir": tiny_models, "device": "cpu", "host": "127.0.0.1", "port": port}
+        variables = {f"DERMAFLUX_{name.upper()}": str(value) for name, value in (wanted | settings).items()}
+        clean = {name: value for name, value in os.environ.items() if not name.startswith("DERMAFLUX_")}
+        url, log_path = f"http://127.0.0.1:{port}", Path(f"{data_dir}-{port}.log")
+        with log_path.open("w") as log:
+            command = [sys.executable, "app.py"]
+            app = subprocess.Popen(command, cwd=REPOSITORY, env=clean | variables, stdout=log, stderr=log)
+        try:
+            for _ in range(600):
+                if app.poll() is not None:
+                    pytest.fail(f"the app did not start:\n{log_path.read_text()[-3000:]}")
+                with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+                    break
+                time.sleep(0.1)
+            else:
+                pytest.fail(f"the app did not answer within a minute:\n{log_path.read_text()[-3000:]}")
+            yield url
+        finally:
+            app.terminate()
+            try:
+                app.wait(timeout=15)
+            except subprocess.TimeoutExpired:
+                app.kill()
+                app.wait()
+
+    return running

@@ -1,0 +1,1 @@
+"""Measurement: segmentation, asymmetry, border, colour, skin tone. Start at `measurer.Measurer`."""

@@ -1,0 +1,263 @@
+"""Samples images from a request, yielding a preview at every step: the one door to the base models.
+
+Each image is sampled alone from its own seed, so that image i of a request equals a request of one image with seed + i.
+It knows no jobs, no store and no pages.
+"""
+
+import gc
+import logging
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+from diffusers import FluxPipeline
+
+from dermaflux.domain.errors import Cancelled, InvalidRequest, ModelNotAvailable
+from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest, StepPreview
+from dermaflux.generation.adapters import (
+    apply_adapter,
+    locate_adapter,
+    remove_adapter,
+    set_adapter_weight,
+)
+from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
+from dermaflux.generation.denoising import Guidance, decode, denoise, draw_noise
+from dermaflux.generation.loading import choose_placement, load_pipeline, locate
+from dermaflux.generation.previews import Previewer, load_latent_rgb
+from dermaflux.generation.prompts import PromptEncoder
+from dermaflux.generation.weights import sha256_of_file, sha256_of_folder
+
+log = logging.getLogger(__name__)
+
+_LOCK_POLL_SECONDS = 0.1
+
+
+def never() -> bool:
+    """The should_stop of a caller who never stops."""
+    return False
+
+
+@dataclass(slots=True, kw_only=True)
+class _LoadedModel:
+    """A pipeline in memory and what is on it now."""
+
+    entry: ModelEntry
+    pipe: FluxPipeline
+    sha256: str
+    encoder: PromptEncoder
+    previewer: Previewer
+    adapter_sha256: str | None = None
+    adapter_weight: float = 1.0
+
+
+class Generator:
+    """One base model in memory, exchanged when a request names another. Loads on first use.
+
+    Streams take turns: a second one waits until the first has ended or was closed, so finish a stream before the
+    same thread starts the next.
+    """
+
+    def __init__(
+        self,
+        catalogue: ModelCatalogue | None = None,
+        *,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> None:
+        self.catalogue = catalogue or ModelCatalogue()
+        self._device = device
+        self._precision = precision
+        self._loaded: _LoadedModel | None = None
+        self._turn = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        model: str = NANO,
+        *,
+        catalogue: ModelCatalogue | None = None,
+        device: str = "auto",
+        precision: str = "auto",
+    ) -> "Generator":
+        """A generator with that model already in memory. Raises as `stream` does."""
+        generator = cls(catalogue, device=device, precision=precision)
+        with generator._turn:
+            generator._exchange(generator.catalogue.model(model))
+        return generator
+
+    def resolve(self, request: SamplingRequest) -> SamplingRequest:
+        """The request with the model's own defaults in place of None. Reads no weights.
+
+        Raises InvalidRequest for an unknown model or adapter, ModelNotAvailable for one that is not installed.
+        """
+        entry = self.catalogue.model(request.model)
+        if request.adapter is not None:
+            self.catalogue.adapter(request.adapter)
+        return replace(
+            request,
+            num_steps=entry.num_steps if request.num_steps is None else request.num_steps,
+            guidance_scale=entry.guidance_scale
+            if request.guidance_scale is None
+            else request.guidance_scale,
+            size_px=entry.size_px if request.size_px is None else request.size_px,
+        )
+
+    def stream(
+        self, request: SamplingRequest, should_stop: Callable[[], bool] = never
+    ) -> Iterator[StepPreview | GeneratedImage]:
+        """For each image num_steps previews, then the image. Nothing is sampled until it is iterated.
+
+        should_stop is asked between steps. Raises at once what `resolve` raises; while iterating Cancelled, and
+        ModelNotAvailable or AdapterNotApplied from loading. Closing the iterator stops the sampling.
+        """
+        return self._stream(self.resolve(request), should_stop)
+
+    def warm_up(self, model: str | None = None) -> None:
+        """One step of a model (None: the one in memory, else nano), so that the first user need not wait."""
+        model = model or (self._loaded.entry.name if self._loaded else NANO)
+        for _ in self.stream(SamplingRequest(caption="warm-up", num_steps=1, model=model)):
+            pass
+
+    def unload(self) -> None:
+        """Give the memory back; the next stream loads again. Waits for a stream that is under way."""
+        with self._turn:
+            self._drop()
+
+    def _stream(
+        self, request: SamplingRequest, should_stop: Callable[[], bool]
+    ) -> Iterator[StepPreview | GeneratedImage]:
+        while not self._turn.acquire(timeout=_LOCK_POLL_SECONDS):
+            _raise_if(should_stop())
+        try:
+            _raise_if(should_stop())
+            loaded = self._exchange(self.catalogue.model(request.model))
+            self._wear(loaded, request)
+            _check_size(loaded, request)
+            for index in range(request.num_images):
+                yield from _sample(loaded, request, index, should_stop)
+        except torch.OutOfMemoryError as error:
+            raise ModelNotAvailable(
+                f"The device ran out of memory at {request.size_px} px. Choose a smaller size or a smaller model."
+            ) from error
+        finally:
+            self._turn.release()
+
+    def _exchange(self, entry: ModelEntry) -> _LoadedModel:
+        """The model of that entry in memory, the former one dropped first: two may not fit."""
+        if self._loaded is not None and self._loaded.entry == entry:
+            return self._loaded
+        placement = choose_placement(self._device, self._precision)
+        self._drop()
+        folder = locate(entry)
+        pipe = load_pipeline(entry, placement, folder)
+        self._loaded = _LoadedModel(
+            entry=entry,
+            pipe=pipe,
+            sha256=sha256_of_folder(folder),
+            encoder=PromptEncoder(pipe, entry.text_tokens),
+            previewer=Previewer(pipe, load_latent_rgb(folder)),
+        )
+        return self._loaded
+
+    def _drop(self) -> None:
+        self._loaded = None
+        gc.collect()  # pipelines hold cycles
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+
+    def _wear(self, loaded: _LoadedModel, request: SamplingRequest) -> None:
+        """The adapter of the request on the pipeline at its weight, or none."""
+        path = locate_adapter(self.catalogue.adapter(request.adapter)) if request.adapter else None
+        wanted = _sha256(path)
+        if wanted != loaded.adapter_sha256:
+            remove_adapter(loaded.pipe)
+            loaded.adapter_sha256 = None
+            if path is not None:
+                apply_adapter(loaded.pipe, path, request.adapter_weight)
+                loaded.adapter_sha256, loaded.adapter_weight = wanted, request.adapter_weight
+        elif path is not None and request.adapter_weight != loaded.adapter_weight:
+            set_adapter_weight(loaded.pipe, request.adapter_weight)
+            loaded.adapter_weight = request.adapter_weight
+
+
+def _sample(
+    loaded: _LoadedModel, request: SamplingRequest, index: int, should_stop: Callable[[], bool]
+) -> Iterator[StepPreview | GeneratedImage]:
+    """One image: its previews, then itself. `seconds` counts our own work, not the caller's between steps."""
+    assert (
+        request.size_px is not None
+        and request.num_steps is not None
+        and request.guidance_scale is not None
+    )
+    _raise_if(should_stop())
+    began, away = time.perf_counter(), 0.0
+    pipe, seed, size_px = loaded.pipe, request.seed + index, request.size_px
+    state = None
+    noise = draw_noise(pipe, seed, size_px)
+    for state in denoise(pipe, _guidance(loaded, request), noise, size_px, request.num_steps):
+        _check_finite(state.clean, request)
+        picture = loaded.previewer.picture(state.clean, size_px)
+        left = time.perf_counter()
+        yield StepPreview(
+            image_index=index, step=state.step, num_steps=state.num_steps, image=picture
+        )
+        away += time.perf_counter() - left
+        _raise_if(should_stop())
+    assert state is not None
+    image = decode(pipe, state.latents, size_px)
+    yield GeneratedImage(
+        image=image,
+        image_index=index,
+        seed=seed,
+        request=request,
+        identity=_identity(loaded, request),
+        seconds=time.perf_counter() - began - away,
+    )
+
+
+def _guidance(loaded: _LoadedModel, request: SamplingRequest) -> Guidance:
+    scale = float(request.guidance_scale or 0.0)
+    true_guidance = not loaded.entry.distilled_guidance and scale > 1.0
+    return Guidance(
+        caption=loaded.encoder.encode(request.caption),
+        empty=loaded.encoder.encode("") if true_guidance else None,
+        scale=scale,
+    )
+
+
+def _identity(loaded: _LoadedModel, request: SamplingRequest) -> ModelIdentity:
+    return ModelIdentity(
+        model=loaded.entry.name,
+        model_sha256=loaded.sha256,
+        adapter=request.adapter,
+        adapter_sha256=loaded.adapter_sha256,
+        licence=loaded.entry.licence,
+    )
+
+
+def _check_finite(latents: torch.Tensor, request: SamplingRequest) -> None:
+    if not torch.isfinite(latents).all():
+        raise ModelNotAvailable(
+            f"The model {request.model!r} gave no finite picture at guidance {request.guidance_scale:g}. Lower the "
+            "guidance or the adapter weight; if it stays so, the weights are damaged."
+        )
+
+
+def _check_size(loaded: _LoadedModel, request: SamplingRequest) -> None:
+    multiple = loaded.pipe.vae_scale_factor * 2
+    if request.size_px % multiple:  # type: ignore[operator] - resolved
+        raise InvalidRequest(
+            f"size_px is {request.size_px}; {request.model!r} makes multiples of {multiple}."
+        )
+
+
+def _sha256(path: Path | None) -> str | None:
+    return None if path is None else sha256_of_file(path)
+
+
+def _raise_if(stopped: bool) -> None:
+    if stopped:
+        raise Cancelled("The generation was stopped. Images finished before are kept.")

@@ -1,0 +1,48 @@
+"""What the rest of the product sees of a job: a frozen record and its states. No database here."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class JobState(StrEnum):
+    """Where a job stands. `interrupted`: the process ended under it; it can be tried again."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    DONE = "done"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether nothing more will happen unless someone tries it again."""
+        return self not in (JobState.WAITING, JobState.RUNNING)
+
+
+RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.INTERRUPTED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Job:
+    """One piece of work as it stood when it was read.
+
+    `payload` is what the handler needs, as JSON; `done` of `total` parts are finished, `result` names them;
+    `error` is one line for the user, set when failed.
+    """
+
+    id: str
+    user: str
+    kind: str
+    payload: Mapping[str, Any]
+    state: JobState
+    created_at: datetime
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    done: int = 0
+    total: int = 0
+    error: str | None = None
+    result: tuple[str, ...] = ()

@@ -1,0 +1,150 @@
+"""The part of the store that keeps images: their files, their rows, and pages of them with verdicts.
+
+Short transactions, one a call; records cross the border, ORM objects never do. It makes no decision.
+"""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from sqlalchemy import Engine, select
+from sqlalchemy.orm import Session, sessionmaker
+
+from dermaflux.curation import lookups, queries, rows
+from dermaflux.curation.database import READS_ONLY, lock_writers, storage_errors
+from dermaflux.curation.image_pool import ImagePool, sha256_of
+from dermaflux.curation.records import MAX_PAGE, ImageFilter, ImagePage
+from dermaflux.curation.tables import ImageRow, ImageVerdictRow
+from dermaflux.domain.errors import InvalidRequest
+from dermaflux.domain.identifiers import new_id
+from dermaflux.domain.records import Assessment, GeneratedImage, StoredImage
+
+_IMAGES_A_FETCH = 500
+
+
+class ImageStore:
+    """Image rows in one migrated database, image files in one folder."""
+
+    def __init__(self, engine: Engine, image_folder: Path) -> None:
+        self.pool = ImagePool(Path(image_folder))
+        self._engine = engine
+        self._write_sessions = sessionmaker(engine, expire_on_commit=False)
+        self._read_sessions = sessionmaker(engine.execution_options(**READS_ONLY), expire_on_commit=False)
+        self._write_queue = threading.Lock()
+
+    def add_image(
+        self, image: bytes | GeneratedImage, assessment: Assessment | None = None, job_id: str | None = None
+    ) -> StoredImage:
+        """Keep an image: its file first, then its row. The same content again gives the row it has already.
+
+        `image` is a finished sample, or the bytes of a PNG that carries its provenance record.
+        Raises ImageNotReadable, DataNotFound (no record) or StorageNotWritable.
+        """
+        content = rows.image_content(image)
+        if known := self._known_image(content):
+            return known
+        sha256 = sha256_of(content.png)
+        path = self.pool.write(content.png, sha256)
+        with self._write() as session:
+            row = lookups.image_by_content(session, content.content_sha256)
+            if row is None:
+                row = ImageRow(id=new_id(), sha256=sha256, path=path, job_id=job_id, created_at=datetime.now(UTC))
+                rows.fill_content(row, content)
+                rows.fill_assessment(row, assessment)
+                session.add(row)
+        return rows.stored_image(row, self.pool)
+
+    def assess(
+        self, image_id: str, assessment: Assessment | None = None, memorised: bool | None = None
+    ) -> StoredImage:
+        """Replace what was found of an image; what is None stays as it is. Raises DataNotFound."""
+        with self._write() as session:
+            row = lookups.image_row(session, image_id)
+            if assessment is not None:
+                rows.fill_assessment(row, assessment)
+            if memorised is not None:
+                row.memorised = memorised
+        return rows.stored_image(row, self.pool)
+
+    def get(self, image_id: str, dataset: str | None = None) -> StoredImage:
+        """One image, with the reviewers' common verdict when a dataset is named. Raises DataNotFound."""
+        with self._read() as session:
+            row, verdict = lookups.image_row(session, image_id), None
+            if dataset is not None:
+                key = (lookups.dataset_row(session, dataset).id, image_id)
+                shown = session.get(ImageVerdictRow, key)
+                verdict = shown.verdict if shown else None
+        return rows.stored_image(row, self.pool, verdict)
+
+    def read_png(self, image: StoredImage | str) -> bytes:
+        """The file of an image (or of the one with that id), checked against its hash.
+
+        Raises DataNotFound when it is gone, ImageNotReadable when it was changed.
+        """
+        found = self.get(image) if isinstance(image, str) else image
+        return self.pool.read(Path(found.path), found.sha256)
+
+    def page(
+        self,
+        dataset: str | None = None,
+        filters: ImageFilter | None = None,
+        *,
+        offset: int = 0,
+        after: str | None = None,
+        limit: int = 120,
+    ) -> ImagePage:
+        """A page of the pool with the verdicts of a dataset; `after` (a cursor) is faster than a far offset.
+
+        Raises InvalidRequest for a limit outside 1..500 or a negative offset, DataNotFound for no such dataset.
+        """
+        if not 1 <= limit <= MAX_PAGE or offset < 0:
+            raise InvalidRequest(f"A page holds 1 to {MAX_PAGE} images and begins at 0 or later.")
+        filters = filters or ImageFilter()
+        with self._read() as session:
+            dataset_id = lookups.dataset_row(session, dataset).id if dataset is not None else None
+            query = queries.passing(filters, dataset_id)
+            total = session.scalar(queries.count_of(query)) or 0
+            found = session.scalars(queries.slice_of(query, filters.order, after, offset, limit)).all()
+            verdict_of: dict[str, str] = {}
+            if dataset_id is not None:
+                known = session.execute(queries.verdicts_of(found, filters, dataset_id))
+                verdict_of = {row.image_id: row.verdict for row in known}
+            images = self._images(session, found, verdict_of)
+        return ImagePage(images=images, total=total, next_after=found[-1] if len(found) == limit else None)
+
+    def get_many(self, image_ids: Sequence[str]) -> Iterator[StoredImage]:
+        """Images in the order given, fetched in batches so that any number fits in memory; the missing are skipped."""
+        for start in range(0, len(image_ids), _IMAGES_A_FETCH):
+            with self._read() as session:
+                images = self._images(session, image_ids[start : start + _IMAGES_A_FETCH], {})
+            yield from images
+
+    def close(self) -> None:
+        """Give the database's files and connections back."""
+        self._engine.dispose()
+
+    def _images(self, session: Session, image_ids: Sequence[str], of: dict[str, str]) -> tuple[StoredImage, ...]:
+        found = {row.id: row for row in session.scalars(select(ImageRow).where(ImageRow.id.in_(image_ids)))}
+        return tuple(rows.stored_image(found[i], self.pool, of.get(i)) for i in image_ids if i in found)
+
+    def _known_image(self, content: rows.ImageContent) -> StoredImage | None:
+        with self._read() as session:
+            row = lookups.image_by_content(session, content.content_sha256)
+        if row is None:
+            return None
+        if not self.pool.path(row.path).is_file():
+            self.pool.write(rows.png_as_first_written(content, row), row.sha256)
+        return rows.stored_image(row, self.pool)
+
+    @contextmanager
+    def _read(self) -> Iterator[Session]:
+        with storage_errors("be read"), self._read_sessions.begin() as session:
+            yield session
+
+    @contextmanager
+    def _write(self) -> Iterator[Session]:
+        with storage_errors("be written"), self._write_queue, self._write_sessions.begin() as session:
+            lock_writers(session.connection())
+            yield session

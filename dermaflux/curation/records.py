@@ -1,0 +1,235 @@
+"""What goes into and comes out of the curation store: decisions, datasets, filters, pages, export requests.
+
+Frozen data with checks; no table, file or session is known here.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from dermaflux.domain.errors import InvalidRequest
+from dermaflux.domain.lesion import Diagnosis, choice
+from dermaflux.domain.records import Split, StoredImage, Verdict
+
+MAX_PAGE = 500
+MAX_NOTE_CHARS = 2000
+MAX_TAGS = 20
+MAX_TAG_CHARS = 64
+MAX_REVIEWER_CHARS = 100
+REALISM_RANGE = (1, 5)
+_DATASET_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,62}[A-Za-z0-9_-])?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecisionRequest:
+    """What a reviewer says of an image in a dataset. realism 1 (no) .. 5 (indistinguishable) or None."""
+
+    dataset: str
+    image_id: str
+    reviewer: str
+    verdict: Verdict
+    realism: int | None = None
+    tags: tuple[str, ...] = ()
+    note: str = ""
+
+    def __post_init__(self) -> None:
+        """Raise InvalidRequest naming the first field that does not belong."""
+        put = object.__setattr__
+        put(self, "verdict", choice("verdict", self.verdict, Verdict))
+        put(self, "reviewer", checked_reviewer(self.reviewer))
+        put(self, "tags", tuple(dict.fromkeys(tag.strip() for tag in self.tags)))
+        _check_realism(self.realism)
+        if len(self.tags) > MAX_TAGS or any(not 0 < len(tag) <= MAX_TAG_CHARS for tag in self.tags):
+            raise InvalidRequest(f"Give at most {MAX_TAGS} tags of 1 to {MAX_TAG_CHARS} characters each.")
+        if len(self.note) > MAX_NOTE_CHARS:
+            raise InvalidRequest(f"The note is longer than {MAX_NOTE_CHARS} characters. Shorten it.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One event of the chain. An undo has no verdict of its own and names the decision it takes back."""
+
+    decision_id: str
+    sequence: int
+    created_at: str
+    reviewer: str
+    dataset: str
+    image_id: str
+    verdict: Verdict | None
+    realism: int | None
+    tags: tuple[str, ...]
+    note: str
+    undoes: str | None
+    previous_hash: str
+    hash: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dataset:
+    """A named set under curation. Its images are those decided on in its name."""
+
+    name: str
+    owner: str
+    description: str
+    created_at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VerdictCounts:
+    """How many images of the pool stand where in a dataset; `undecided` have no verdict yet."""
+
+    accept: int = 0
+    reject: int = 0
+    unsure: int = 0
+    undecided: int = 0
+
+    @property
+    def decided(self) -> int:
+        """How many images have a verdict."""
+        return self.accept + self.reject + self.unsure
+
+
+class Order(StrEnum):
+    """How a page is sorted: by the time the images were stored."""
+
+    NEWEST = "newest"
+    OLDEST = "oldest"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageFilter:
+    """Which images a page shows; an empty field lets everything pass. Ranges are inclusive (low, high).
+
+    With `reviewer` the verdicts are that reviewer's own, otherwise what all reviewers agree on.
+    asymmetry 0..2 and border 0..8 are the requested values; measured_* what was found.
+    """
+
+    verdict: Verdict | None = None
+    undecided: bool = False
+    reviewer: str | None = None
+    diagnoses: tuple[Diagnosis, ...] = ()
+    asymmetry: tuple[float, float] | None = None
+    border: tuple[float, float] | None = None
+    num_colours: tuple[int, int] | None = None
+    measured_asymmetry: tuple[float, float] | None = None
+    measured_border: tuple[float, float] | None = None
+    measured_num_colours: tuple[int, int] | None = None
+    malignant_probability: tuple[float, float] | None = None
+    memorised: bool | None = None
+    model: str | None = None
+    job_id: str | None = None
+    text: str = ""
+    order: Order = Order.NEWEST
+
+    def __post_init__(self) -> None:
+        """Coerce plain strings and refuse a filter that nothing can pass."""
+        put = object.__setattr__
+        put(self, "diagnoses", tuple(choice("diagnosis", d, Diagnosis) for d in self.diagnoses))
+        put(self, "order", choice("order", self.order, Order))
+        if self.verdict is not None:
+            put(self, "verdict", choice("verdict", self.verdict, Verdict))
+            if self.undecided:
+                raise InvalidRequest("A filter cannot ask for a verdict and for undecided images. Drop one.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImagePage:
+    """Part of the images that pass a filter. `total` counts all; `next_after` is the cursor of the next page."""
+
+    images: tuple[StoredImage, ...]
+    total: int
+    next_after: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainReport:
+    """The outcome of checking every decision's hash. `head` is the newest hash; problem None means intact."""
+
+    num_decisions: int
+    head: str
+    problem: str | None = None
+
+    @property
+    def intact(self) -> bool:
+        """Whether nothing was changed, removed from the middle or slipped in."""
+        return self.problem is None
+
+
+class ExportFormat(StrEnum):
+    """The file layouts a dataset can leave in."""
+
+    IMAGEFOLDER = "imagefolder"
+    PARQUET = "parquet"
+    WEBDATASET = "webdataset"
+    DICOM = "dicom"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRequest:
+    """Which dataset goes where, and how. Synthetic images go into train only.
+
+    images_per_shard matters for parquet and webdataset. Images flagged as memorised stay behind unless asked for.
+    """
+
+    dataset: str
+    format: ExportFormat
+    folder: Path
+    split: Split = Split.TRAIN
+    images_per_shard: int = 1000
+    include_memorised: bool = False
+
+    def __post_init__(self) -> None:
+        """Raise InvalidRequest for an unknown format, and for synthetic images in val or test."""
+        put = object.__setattr__
+        put(self, "format", choice("format", self.format, ExportFormat))
+        put(self, "split", choice("split", self.split, Split))
+        put(self, "folder", Path(self.folder))
+        if self.split is not Split.TRAIN:
+            raise InvalidRequest(
+                f"Synthetic images are not written into the {self.split} split: a score on them says nothing "
+                "about real patients. Export to train."
+            )
+        if self.images_per_shard < 1:
+            raise InvalidRequest(f"images_per_shard is {self.images_per_shard}. Give at least 1.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """What an export wrote. `manifest_sha256` is equal for equal exports; left_out says why images stayed behind."""
+
+    folder: Path
+    format: ExportFormat
+    num_images: int
+    num_bytes: int
+    manifest_sha256: str
+    diagnoses: Mapping[str, int]
+    left_out: Mapping[str, int] = field(default_factory=dict)
+
+
+def checked_dataset_name(name: str) -> str:
+    """The name without outer blanks; InvalidRequest says the rule when it breaks it."""
+    name = name.strip()
+    if not _DATASET_NAME.fullmatch(name):
+        raise InvalidRequest(
+            f"{name!r} cannot name a dataset. Use 1 to 64 letters, digits, blanks, '-', '_' or '.', "
+            "beginning with a letter or digit and not ending in a dot."
+        )
+    return name
+
+
+def checked_reviewer(name: str) -> str:
+    """The reviewer's name without outer blanks; InvalidRequest when it is empty or too long."""
+    name = name.strip()
+    if not 0 < len(name) <= MAX_REVIEWER_CHARS:
+        raise InvalidRequest(f"A reviewer needs a name of 1 to {MAX_REVIEWER_CHARS} characters.")
+    return name
+
+
+def _check_realism(realism: int | None) -> None:
+    low, high = REALISM_RANGE
+    if realism is None:
+        return
+    if not isinstance(realism, int) or isinstance(realism, bool) or not low <= realism <= high:
+        raise InvalidRequest(f"realism is {realism!r}. Give a whole number from {low} to {high}, or nothing.")

@@ -1,0 +1,170 @@
+"""The tables of curation as typed ORM classes. They never leave this package; records do.
+
+Images and decisions are the truth; `current_decisions` and `image_verdicts` are derived from the decisions,
+kept in the same transaction, and can be made again from them. Migrations own the schema, these classes map it.
+"""
+
+from datetime import UTC, datetime
+from typing import Any, ClassVar
+
+from sqlalchemy import (
+    JSON,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    MetaData,
+    String,
+    Text,
+    TypeDecorator,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMING_CONVENTION = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+    "pk": "pk_%(table_name)s",
+}
+JSON_TYPE = JSON().with_variant(JSONB(), "postgresql")
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """An aware moment, stored in UTC; SQLite itself would lose the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """UTC without a zone for SQLite; a naive moment is a fault of ours."""
+        if value is None:
+            return None
+        assert value.tzinfo is not None, "moments are stored aware"
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """The moment with its zone again."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+class Base(DeclarativeBase):
+    """What all tables of curation share: constraint names and JSON and time types."""
+
+    metadata = MetaData(naming_convention=NAMING_CONVENTION)
+    type_annotation_map: ClassVar = {datetime: UtcDateTime(), dict[str, Any]: JSON_TYPE, list[str]: JSON_TYPE}
+
+
+class ImageRow(Base):
+    """One image file in the pool. The narrow columns repeat facts of the two JSON columns for queries.
+
+    asymmetry, border and num_colours are the requested values, measured_* what the measurement found.
+    """
+
+    __tablename__ = "images"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    content_sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    path: Mapped[str] = mapped_column(String(255))
+    width_px: Mapped[int]
+    height_px: Mapped[int]
+    job_id: Mapped[str | None] = mapped_column(String(36), index=True)
+    created_at: Mapped[datetime]
+    model: Mapped[str] = mapped_column(String(255))
+    diagnosis: Mapped[str | None] = mapped_column(String(16))
+    asymmetry: Mapped[float | None]
+    border: Mapped[float | None]
+    num_colours: Mapped[int | None]
+    measured_asymmetry: Mapped[float | None]
+    measured_border: Mapped[float | None]
+    measured_num_colours: Mapped[int | None]
+    malignant_probability: Mapped[float | None]
+    memorised: Mapped[bool | None]
+    caption: Mapped[str] = mapped_column(Text)
+    generated: Mapped[dict[str, Any]]
+    assessment: Mapped[dict[str, Any]]
+
+
+# A row is some kilobytes of JSON; a filter over 100,000 images reads this narrow copy instead, newest first.
+Index(
+    "ix_images_filter",
+    ImageRow.id,
+    ImageRow.diagnosis,
+    ImageRow.asymmetry,
+    ImageRow.border,
+    ImageRow.num_colours,
+    ImageRow.measured_asymmetry,
+    ImageRow.measured_border,
+    ImageRow.measured_num_colours,
+    ImageRow.malignant_probability,
+    ImageRow.memorised,
+    ImageRow.model,
+    ImageRow.caption,
+)
+
+
+class DatasetRow(Base):
+    """A named set under curation."""
+
+    __tablename__ = "datasets"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    name: Mapped[str] = mapped_column(String(64), unique=True)
+    owner: Mapped[str] = mapped_column(String(100))
+    description: Mapped[str] = mapped_column(Text)
+    created_at: Mapped[datetime]
+
+
+class DecisionRow(Base):
+    """One event: a verdict, or (verdict null, undoes set) the taking back of one. Never changed, never deleted."""
+
+    __tablename__ = "decisions"
+    __table_args__ = (
+        Index("ix_decisions_state", "dataset_id", "image_id", "reviewer", "sequence"),
+        Index("ix_decisions_reviewer", "dataset_id", "reviewer", "sequence"),
+    )
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    sequence: Mapped[int] = mapped_column(unique=True)
+    created_at: Mapped[datetime]
+    reviewer: Mapped[str] = mapped_column(String(100))
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), index=True)
+    verdict: Mapped[str | None] = mapped_column(String(16))
+    realism: Mapped[int | None]
+    tags: Mapped[list[str]]
+    note: Mapped[str] = mapped_column(Text)
+    undoes: Mapped[str | None] = mapped_column(ForeignKey("decisions.id"), unique=True)
+    previous_hash: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64), unique=True)
+
+
+class CurrentDecisionRow(Base):
+    """Derived: a reviewer's latest decision on an image that is not undone."""
+
+    __tablename__ = "current_decisions"
+    __table_args__ = (Index("ix_current_decisions_reviewer", "dataset_id", "reviewer", "verdict", "image_id"),)
+
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), primary_key=True)
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    reviewer: Mapped[str] = mapped_column(String(100), primary_key=True)
+    decision_id: Mapped[str] = mapped_column(ForeignKey("decisions.id"))
+    verdict: Mapped[str] = mapped_column(String(16))
+    realism: Mapped[int | None]
+
+
+class ImageVerdictRow(Base):
+    """Derived: what all reviewers together say of an image (a reject by anyone outweighs, then an accept)."""
+
+    __tablename__ = "image_verdicts"
+    __table_args__ = (Index("ix_image_verdicts_verdict", "dataset_id", "verdict", "image_id"),)
+
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), primary_key=True)
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    verdict: Mapped[str] = mapped_column(String(16))
+    num_reviewers: Mapped[int]
+    realism: Mapped[float | None]

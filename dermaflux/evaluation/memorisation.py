@@ -1,0 +1,156 @@
+"""Does a synthetic image copy a training image? Distance to the nearest one, against a calibrated threshold.
+
+Plain numbers on feature matrices (N, D); the distance is 1 - cosine similarity, 0 = same, 2 = opposite.
+The threshold comes from real images: how near does another lesion come, how near another picture of
+the same lesion? It knows no model and reads no picture.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from dermaflux.domain.errors import InvalidRequest
+
+FALSE_ALARM_SHARE = 0.01
+_CHUNK_ROWS = 1024
+_MIN_REAL = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Calibration:
+    """The distance below which an image counts as a copy, and what that means on real images.
+
+    `false_alarm_share` of real images lie nearer than `threshold` to a *different* lesion;
+    `same_lesion_found` is the share of same-lesion pairs the threshold finds, None without such pairs;
+    same_lesion_auc is how well the distance tells same-lesion pairs from nearest different lesions.
+    """
+
+    threshold: float
+    false_alarm_share: float
+    num_real: int
+    median_real_to_real: float
+    num_same_lesion_pairs: int
+    same_lesion_found: float | None
+    same_lesion_auc: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearestImage:
+    """One synthetic image's nearest training image: row indices, distance, whether it counts as a copy."""
+
+    synthetic_index: int
+    training_index: int
+    distance: float
+    is_copy: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemorisationReport:
+    """The share of copies among the synthetic images, beside the share expected of real ones by chance."""
+
+    copied_share: float
+    num_copies: int
+    num_synthetic: int
+    median_distance: float
+    min_distance: float
+    calibration: Calibration
+    nearest: tuple[NearestImage, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict."""
+        return asdict(self)
+
+
+def calibrate(
+    features: np.ndarray, lesion_ids: Sequence[str], false_alarm_share: float = FALSE_ALARM_SHARE
+) -> Calibration:
+    """The threshold from real training features (N, D), each picture's lesion named.
+
+    It is the `false_alarm_share` quantile of the distance from a picture to the nearest picture of another
+    lesion. Raises InvalidRequest for fewer than 20 pictures or fewer than two lesions.
+    """
+    if len(features) < _MIN_REAL or len(set(lesion_ids)) < 2:
+        raise InvalidRequest(
+            f"{len(features)} real images of {len(set(lesion_ids))} lesions cannot calibrate a threshold. "
+            f"Give at least {_MIN_REAL} images of different lesions."
+        )
+    lesion_of = np.unique(np.asarray(lesion_ids), return_inverse=True)[1]
+    to_others, same_pairs = [], []
+    for start, distance in _distance_blocks(features, features):
+        rows = np.arange(start, start + len(distance))
+        same = lesion_of[rows][:, None] == lesion_of[None, :]
+        to_others.append(np.where(same, np.inf, distance).min(axis=1))
+        later = same & (np.arange(len(features))[None, :] > rows[:, None])
+        same_pairs.append(distance[later])
+    others, pairs = np.concatenate(to_others), np.concatenate(same_pairs)
+    threshold = float(np.quantile(others, false_alarm_share))
+    return Calibration(
+        threshold=threshold,
+        false_alarm_share=false_alarm_share,
+        num_real=len(features),
+        median_real_to_real=float(np.median(others)),
+        num_same_lesion_pairs=len(pairs),
+        same_lesion_found=float((pairs <= threshold).mean()) if len(pairs) else None,
+        same_lesion_auc=_share_below(pairs, others) if len(pairs) else None,
+    )
+
+
+def memorisation_report(
+    synthetic: np.ndarray, training: np.ndarray, calibration: Calibration
+) -> MemorisationReport:
+    """The nearest training image (N, D) of every synthetic one (M, D), nearest first."""
+    if not len(synthetic):
+        raise InvalidRequest("There is no synthetic image to check. Give a folder that holds some.")
+    index, distance = nearest(synthetic, training)
+    copies = distance <= calibration.threshold
+    found = tuple(
+        NearestImage(
+            synthetic_index=int(row),
+            training_index=int(index[row]),
+            distance=float(distance[row]),
+            is_copy=bool(copies[row]),
+        )
+        for row in np.argsort(distance, kind="stable")
+    )
+    return MemorisationReport(
+        copied_share=float(copies.mean()),
+        num_copies=int(copies.sum()),
+        num_synthetic=len(synthetic),
+        median_distance=float(np.median(distance)),
+        min_distance=float(distance.min()),
+        calibration=calibration,
+        nearest=found,
+    )
+
+
+def nearest(queries: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every query (M, D) the row of the nearest reference (N, D) and its distance, both (M,)."""
+    index, best = [], []
+    for _, distance in _distance_blocks(queries, reference):
+        row = distance.argmin(axis=1)
+        index.append(row)
+        best.append(distance[np.arange(len(row)), row])
+    return np.concatenate(index), np.concatenate(best)
+
+
+def _distance_blocks(queries: np.ndarray, reference: np.ndarray):  # noqa: ANN202 - a private iterator of arrays
+    """Yield (first row, distances (rows, N)), so that 100,000 references fit in memory."""
+    queries, reference = _unit(queries), _unit(reference)
+    for start in range(0, len(queries), _CHUNK_ROWS):
+        similarity = queries[start : start + _CHUNK_ROWS] @ reference.T
+        yield start, np.clip(1.0 - similarity, 0.0, 2.0)
+
+
+def _unit(features: np.ndarray) -> np.ndarray:
+    features = np.asarray(features, dtype=np.float64)
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _share_below(near: np.ndarray, far: np.ndarray) -> float:
+    """P(near < far) + P(equal) / 2: the AUC of telling the two apart by distance."""
+    far = np.sort(far)
+    below = len(far) - np.searchsorted(far, near, side="right")
+    equal = np.searchsorted(far, near, side="right") - np.searchsorted(far, near, side="left")
+    return float((below + equal / 2).sum() / (len(near) * len(far)))

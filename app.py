@@ -1,0 +1,61 @@
+"""Starts DermaFlux: settings, services, pages, and the only launch() there is."""
+
+import logging
+import os
+import signal
+
+from dermaflux.domain.errors import DermaFluxError
+from dermaflux.settings import Settings
+
+# Gradio reads this when it is imported, so it has to be set before; the app reports to nobody.
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+
+DEFAULT_HOST = "0.0.0.0"  # a server: reachable from outside unless DERMAFLUX_HOST says otherwise
+log = logging.getLogger("dermaflux.app")
+
+
+def skip_proxy_for_ourselves() -> None:
+    """Gradio asks its own address once at start; a proxy in the environment must not get between."""
+    for name in ("NO_PROXY", "no_proxy"):
+        kept = [os.environ[name]] if os.environ.get(name) else []
+        os.environ[name] = ",".join([*kept, "localhost", "127.0.0.1"])
+
+
+def main() -> None:
+    """Build the app over this machine's settings and serve it until it is stopped."""
+    from dermaflux.services import Services
+    from pages.look import launch_options
+    from pages.shell import build_app
+
+    logging.basicConfig(
+        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
+    for chatty in ("alembic", "httpx"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    skip_proxy_for_ourselves()
+    settings = Settings.load()
+    services = Services(settings)
+    app = build_app(services).queue(default_concurrency_limit=None, max_size=None)
+    host = settings.host or os.environ.get("GRADIO_SERVER_NAME", DEFAULT_HOST)
+    services.start()
+    services.warm_up()
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # a stop from outside closes the store as Ctrl+C does
+    log.info("DermaFlux serves on http://%s:%d", host, settings.port)
+    try:
+        app.launch(
+            server_name=host,
+            server_port=settings.port,
+            allowed_paths=[str(settings.data_dir / "exports")],
+            **launch_options(),
+        )
+    finally:
+        services.close()
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DermaFluxError as error:
+        raise SystemExit(f"dermaflux: {error}") from error

@@ -1,0 +1,190 @@
+// The board of sample cards: keyed updates, focus, keyboard, zoom. Runs after card.js in the same scope;
+// element, props, trigger and watch come from gr.HTML. Events to Python: 'decided', 'undone', 'saliency', 'enlarged'.
+
+const SAVE_TIMEOUT_MS = 8000;
+const root = element.querySelector('.df-board');
+const strip = root.querySelector('.df-strip');
+const grid = root.querySelector('.df-grid');
+const empty = root.querySelector('.df-empty');
+const zoom = root.querySelector('.df-zoom');
+const cards = new Map();      // key -> card elements
+const saved = new Map();      // image id -> verdict the server acknowledged since the page was loaded
+const waiting = new Map();    // image id -> { verdict, timer } painted, not yet acknowledged
+const maps = new Map();       // image id -> saliency picture
+const originals = new Map();  // image id -> the stored picture itself
+const shownMaps = new Set();  // image ids whose saliency map is on
+let current = null;           // key of the focused card
+
+const list = () => (props.value && props.value.cards) || [];
+const dataOf = (key) => list().find((data) => data.key === key);
+
+function verdictOf(data) {
+  if (!data.image_id) return null;
+  if (waiting.has(data.image_id)) return waiting.get(data.image_id).verdict;
+  return saved.has(data.image_id) ? saved.get(data.image_id) : data.verdict;
+}
+
+function paintCard(data) {
+  const card = cards.get(data.key);
+  updateCard(card, data, verdictOf(data), waiting.has(data.image_id));
+  const map = maps.get(data.image_id);
+  const on = Boolean(map) && shownMaps.has(data.image_id);
+  if (map && card.overlay.getAttribute('src') !== map) card.overlay.src = map;
+  card.overlay.hidden = !on;
+  const toggle = card.body.querySelector('.df-saliency-toggle');
+  if (toggle) toggle.textContent = on ? 'Hide saliency' : 'Show saliency';
+  card.root.tabIndex = data.key === current ? 0 : -1;
+  card.root.classList.toggle('is-current', data.key === current);
+}
+
+function paintStrip() {
+  const job = props.value && props.value.job;
+  strip.hidden = !job;
+  if (!job) return;
+  strip.dataset.state = job.state;
+  strip.querySelector('.df-strip-title').textContent = job.title;
+  strip.querySelector('.df-strip-note').textContent = job.note || '';
+  strip.querySelector('.df-strip-bar i').style.width = percent(job.fraction || 0, 1);
+}
+
+function paint() {
+  const datas = list();
+  empty.hidden = datas.length > 0;
+  if (props.value && props.value.empty) empty.querySelector('p').textContent = props.value.empty;
+  root.classList.toggle('is-compact', Boolean(props.compact));
+  const keys = new Set(datas.map((data) => data.key));
+  for (const [key, card] of cards) if (!keys.has(key)) { card.root.remove(); cards.delete(key); }
+  if (!keys.has(current)) current = datas.length ? datas[0].key : null;
+  datas.forEach((data, index) => {
+    if (!cards.has(data.key)) cards.set(data.key, createCard(actionsOf(data.key)));
+    const node = cards.get(data.key).root;
+    if (grid.children[index] !== node) grid.insertBefore(node, grid.children[index] || null);
+    paintCard(data);
+  });
+  paintStrip();
+}
+
+function actionsOf(key) {
+  return {
+    decide: (verdict) => decide(key, verdict),
+    saliency: () => toggleSaliency(key),
+    zoom: () => openZoom(key),
+    focus: () => setCurrent(key, false),
+  };
+}
+
+function setCurrent(key, moveFocus) {
+  current = key;
+  for (const data of list()) paintCard(data);
+  if (moveFocus && cards.has(key)) {
+    cards.get(key).root.focus({ preventScroll: true });
+    cards.get(key).root.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
+  }
+}
+
+// Paint first, then tell the server; a verdict that is not acknowledged is taken back and said so.
+function decide(key, verdict) {
+  const data = dataOf(key);
+  if (!data || !data.image_id) return;
+  const previous = waiting.get(data.image_id);
+  if (previous) clearTimeout(previous.timer);
+  const timer = setTimeout(() => { waiting.delete(data.image_id); paint(); say('That verdict was not saved.'); },
+    SAVE_TIMEOUT_MS);
+  waiting.set(data.image_id, { verdict, timer });
+  trigger('decided', { image_id: data.image_id, verdict });
+  paintCard(data);
+  advance(key);
+}
+
+function advance(key) {
+  const datas = list();
+  const start = datas.findIndex((data) => data.key === key);
+  const order = [...datas.slice(start + 1), ...datas.slice(0, start)];
+  const next = order.find((data) => data.image_id && !verdictOf(data));
+  if (next && document.activeElement && root.contains(document.activeElement)) setCurrent(next.key, true);
+}
+
+function acknowledge() {
+  for (const [id, verdict] of Object.entries(props.verdicts || {})) {
+    if (waiting.has(id)) { clearTimeout(waiting.get(id).timer); waiting.delete(id); }
+    saved.set(id, verdict);
+  }
+  paint();
+}
+
+function receiveMaps() {
+  for (const [id, map] of Object.entries(props.saliency || {})) maps.set(id, map);
+  paint();
+}
+
+function toggleSaliency(key) {
+  const data = dataOf(key);
+  if (!data || !data.image_id) return;
+  if (shownMaps.has(data.image_id)) shownMaps.delete(data.image_id);
+  else {
+    shownMaps.add(data.image_id);
+    if (!maps.has(data.image_id)) trigger('saliency', { image_id: data.image_id });
+  }
+  paintCard(data);
+}
+
+function openZoom(key) {
+  const data = dataOf(key);
+  if (!data || !data.picture) return;
+  zoom.dataset.imageId = data.image_id;
+  zoom.querySelector('.df-zoom-picture').src = originals.get(data.image_id) || data.picture;
+  if (data.is_thumbnail && !originals.has(data.image_id)) trigger('enlarged', { image_id: data.image_id });
+  zoom.querySelector('.df-zoom-picture').alt = data.alt;
+  zoom.querySelector('h3').textContent = data.title;
+  zoom.querySelector('.df-zoom-caption').textContent = data.caption || '';
+  const facts = zoom.querySelector('dl');
+  facts.replaceChildren();
+  for (const [name, value] of data.details || []) facts.append(el('dt', '', name), el('dd', '', value));
+  zoom.showModal();
+}
+
+function receiveOriginals() {
+  for (const [id, picture] of Object.entries(props.originals || {})) {
+    originals.set(id, picture);
+    if (zoom.open && zoom.dataset.imageId === id) zoom.querySelector('.df-zoom-picture').src = picture;
+  }
+}
+
+function say(text) {
+  const note = root.querySelector('.df-say');
+  note.textContent = text;
+  setTimeout(() => { note.textContent = ''; }, 6000);
+}
+
+const KEYS = { a: 'accept', r: 'reject', u: 'unsure' };
+
+function onKey(event) {
+  if (!root.isConnected) { document.removeEventListener('keydown', onKey); return; }
+  if (root.offsetParent === null || zoom.open || event.altKey) return;
+  const target = event.target;
+  if (target.closest && target.closest('input, textarea, select, [contenteditable="true"], [role="tab"]')) return;
+  const key = event.key.toLowerCase();
+  if (event.ctrlKey || event.metaKey) {
+    if (key === 'z') { event.preventDefault(); trigger('undone', {}); }
+    return;
+  }
+  if (current === null) return;
+  const datas = list();
+  const index = datas.findIndex((data) => data.key === current);
+  const move = { arrowright: 1, arrowleft: -1 }[key];
+  if (KEYS[key]) decide(current, KEYS[key]);
+  else if (key === 's') toggleSaliency(current);
+  else if (key === 'z') openZoom(current);
+  else if (move) setCurrent(datas[Math.max(0, Math.min(datas.length - 1, index + move))].key, true);
+  else return;
+  event.preventDefault();
+}
+
+document.addEventListener('keydown', onKey);
+root.querySelector('.df-zoom-close').addEventListener('click', () => zoom.close());
+zoom.addEventListener('click', (event) => { if (event.target === zoom) zoom.close(); });
+watch(['value', 'compact'], paint);
+watch('saliency', receiveMaps);
+watch('originals', receiveOriginals);
+watch('verdicts', acknowledge);
+paint();

@@ -1,0 +1,35 @@
+"""The board of sample cards as a Gradio component: its template, its script and its events.
+
+`value` is `{"job": {...} | None, "cards": [...], "empty": text}`; `verdicts`, `saliency` and `originals` are maps by
+image id that handlers send beside it, so that an answer to one card never disturbs the stream of the others.
+"""
+
+import gradio as gr
+
+from pages.components.web import read_web
+
+
+def sample_board(*, elem_id: str, empty: str, compact: bool = False) -> gr.HTML:
+    """An empty board.
+
+    Events: `decided` (image_id, verdict), `undone` (), `saliency` (image_id), `enlarged` (image_id).
+    """
+    return gr.HTML(
+        value={"job": None, "cards": [], "empty": empty},
+        html_template=read_web("board.html"),
+        js_on_load=read_web("card.js", "board.js"),
+        apply_default_css=False,
+        elem_id=elem_id,
+        compact=compact,
+        verdicts={},
+        saliency={},
+        originals={},
+    )
+
+
+LEGEND = (
+    '<div class="df-legend"><span><i class="bar"></i> measured</span><span><i class="tick"></i> requested</span>'
+    "<span><kbd>A</kbd> accept</span><span><kbd>R</kbd> reject</span><span><kbd>U</kbd> unsure</span>"
+    "<span><kbd>←</kbd><kbd>→</kbd> move</span><span><kbd>S</kbd> saliency</span><span><kbd>Z</kbd> enlarge</span>"
+    "<span><kbd>Ctrl</kbd>+<kbd>Z</kbd> undo</span></div>"
+)

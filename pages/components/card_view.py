@@ -1,0 +1,154 @@
+"""Records -> what one card shows. Plain dicts, JSON-ready, in the shape that assets/web/card.js reads.
+
+Pure: no service, no file (the caller hands in the picture as a URI), no Gradio.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from dermaflux.domain.caption import ASYMMETRY_WORDS, BORDER_WORDS, asymmetry_level, border_level
+from dermaflux.domain.lesion import (
+    ASYMMETRY_RANGE,
+    BORDER_RANGE,
+    DIAGNOSIS_NAMES,
+    Colour,
+    Diagnosis,
+    LesionSpec,
+)
+from dermaflux.domain.records import StoredImage
+
+Card = dict[str, Any]
+TOP_DIAGNOSES = 3
+_SHORT_HASH = 12
+
+
+def empty_card(index: int, seed: int, num_steps: int | None) -> Card:
+    """The card of an image that has not begun."""
+    return {
+        "key": str(index),
+        "state": "waiting",
+        "status": "Waiting",
+        "title": f"Image {index + 1} · seed {seed}",
+        "alt": "Synthetic lesion, not yet sampled",
+        "step": 0,
+        "num_steps": num_steps or 0,
+        "preview": None,
+        "picture": None,
+        "image_id": None,
+        "verdict": None,
+        "note": None,
+    }
+
+
+def stored_card(stored: StoredImage, *, key: str, title: str, picture: str) -> Card:
+    """The card of a finished image: what was asked, what was measured, what the classifier says."""
+    asked = requested_of(stored)
+    measurement = stored.assessment.get("measurement") or {}
+    prediction = stored.assessment.get("prediction") or {}
+    return {
+        "key": key,
+        "state": "done",
+        "status": "",
+        "title": title,
+        "alt": _alt(asked),
+        "step": 0,
+        "num_steps": 0,
+        "preview": None,
+        "picture": picture,
+        "image_id": stored.image_id,
+        "verdict": str(stored.verdict) if stored.verdict else None,
+        "note": None,
+        "attributes": _attributes(asked, measurement),
+        "colours": _colours(asked, measurement),
+        "refused": measurement.get("refused"),
+        "prediction": _prediction(asked, prediction),
+        "caption": str(stored.generated.get("caption", "")),
+        "details": _details(stored),
+    }
+
+
+def requested_of(stored: StoredImage) -> LesionSpec | None:
+    """What was asked of a stored image, None when its caption was free text."""
+    spec = stored.generated.get("spec")
+    return LesionSpec.from_dict(spec) if spec else None
+
+
+def _attributes(asked: LesionSpec | None, measured: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": "Asymmetry",
+            "max": ASYMMETRY_RANGE[1],
+            "requested": asked.asymmetry if asked else None,
+            "measured": measured.get("asymmetry"),
+            "word": ASYMMETRY_WORDS[asymmetry_level(asked.asymmetry)][0] if asked else "",
+        },
+        {
+            "name": "Border",
+            "max": BORDER_RANGE[1],
+            "requested": asked.border if asked else None,
+            "measured": measured.get("border"),
+            "word": BORDER_WORDS[border_level(asked.border)][0] if asked else "",
+        },
+    ]
+
+
+def _colours(asked: LesionSpec | None, measured: Mapping[str, Any]) -> dict[str, Any]:
+    found = None if measured.get("refused") else measured.get("colours")
+    return {
+        "names": [str(colour) for colour in Colour],
+        "requested": [str(colour) for colour in asked.colours] if asked else None,
+        "measured": None if found is None else [str(colour) for colour in found],
+    }
+
+
+def _prediction(asked: LesionSpec | None, prediction: Mapping[str, Any]) -> dict[str, Any] | None:
+    if not prediction:
+        return None
+    if prediction.get("refused"):
+        return {"refused": prediction["refused"]}
+    malignant, threshold = prediction["malignant"], prediction["threshold"]
+    return {
+        "refused": None,
+        "malignant": malignant,
+        "threshold": threshold,
+        "agrees": None if asked is None else (malignant >= threshold) == asked.malignant,
+        "top": _top(prediction.get("diagnosis") or {}),
+    }
+
+
+def _top(probabilities: Mapping[str, float]) -> list[tuple[str, float]]:
+    ranked = sorted(probabilities.items(), key=lambda item: -item[1])[:TOP_DIAGNOSES]
+    return [
+        (DIAGNOSIS_NAMES[Diagnosis(name)].capitalize(), probability) for name, probability in ranked
+    ]
+
+
+def _alt(asked: LesionSpec | None) -> str:
+    if asked is None:
+        return "Synthetic lesion made from free text"
+    return (
+        f"Synthetic lesion, requested: {asked.diagnosis.label}, asymmetry {asked.asymmetry:g}, "
+        f"border {asked.border:g}, {len(asked.colours)} colours"
+    )
+
+
+def _details(stored: StoredImage) -> list[tuple[str, str]]:
+    made = stored.generated
+    rows: Sequence[tuple[str, Any]] = (
+        ("Image", stored.image_id),
+        ("Made", stored.created_at[:19].replace("T", " ")),
+        ("Seed", made.get("seed")),
+        ("Steps", made.get("steps")),
+        ("Guidance", made.get("guidance_scale")),
+        ("Size", f"{made['size_px']} px" if made.get("size_px") else None),
+        ("Model", _named(made, "model")),
+        ("Adapter", _named(made, "adapter")),
+        ("Licence", made.get("licence")),
+        ("File sha256", stored.sha256),
+    )
+    return [(name, str(value)) for name, value in rows if value not in (None, "")]
+
+
+def _named(made: Mapping[str, Any], field: str) -> str | None:
+    name, sha256 = made.get(field), made.get(f"{field}_sha256")
+    return None if not name else f"{name} ({sha256[:_SHORT_HASH]})" if sha256 else str(name)

@@ -1,0 +1,112 @@
+"""The events of one job -> the value of the board. Holds what has been seen of the job so far; knows no service.
+
+Every `value()` is built anew: Gradio sends only what differs from the value before, so that must not be changed.
+"""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from dermaflux.domain.records import SamplingRequest
+from dermaflux.services.records import Ended, Finished, JobEvent, Preview, Progress, Waiting
+from pages.components.card_view import Card, empty_card, stored_card
+from pages.components.pictures import picture_uri, preview_uri
+
+_ENDINGS = {
+    "done": "Done",
+    "cancelled": "Stopped",
+    "failed": "Failed",
+    "interrupted": "Interrupted by a restart of the app",
+}
+
+
+class JobView:
+    """What the board shows of one job."""
+
+    def __init__(self, request: SamplingRequest) -> None:
+        seeds = range(request.seed, request.seed + request.num_images)
+        self._cards: list[Card] = [
+            empty_card(i, seed, request.num_steps) for i, seed in enumerate(seeds)
+        ]
+        self._strip: dict[str, Any] = {
+            "state": "queued",
+            "title": "Starting",
+            "note": "",
+            "fraction": 0.0,
+        }
+        self._started: tuple[float, float] | None = (
+            None  # moment and fraction when the first news came
+        )
+        self.ended = False
+
+    def value(self) -> dict[str, Any]:
+        """The board's value now."""
+        return {
+            "job": dict(self._strip),
+            "cards": [dict(card) for card in self._cards],
+            "empty": "No image was finished.",
+        }
+
+    def apply(self, event: JobEvent) -> None:
+        """Take one event in."""
+        match event:
+            case Waiting(ahead=ahead):
+                others = (
+                    f"{ahead} request{'s' if ahead != 1 else ''} ahead" if ahead else "next in line"
+                )
+                self._strip |= {"state": "queued", "title": "Waiting", "note": others}
+            case Preview():
+                self._on_preview(event)
+            case Finished():
+                self._on_finished(event)
+            case Progress():
+                self._running(0.0)
+            case Ended():
+                self._on_ended(event)
+
+    def _on_preview(self, event: Preview) -> None:
+        self._cards[event.image_index] |= {
+            "state": "sampling",
+            "status": f"Step {event.step} of {event.num_steps}",
+            "step": event.step,
+            "num_steps": event.num_steps,
+            "preview": preview_uri(event.image),
+        }
+        self._running(event.step / event.num_steps)
+
+    def _on_finished(self, event: Finished) -> None:
+        old = self._cards[event.image_index]
+        stored = replace(event.stored, assessment=event.assessment.to_dict())
+        picture = picture_uri(Path(stored.path))
+        self._cards[event.image_index] = stored_card(
+            stored, key=old["key"], title=old["title"], picture=picture
+        )
+        self._running(0.0)
+
+    def _running(self, of_image: float) -> None:
+        done = sum(card["state"] == "done" for card in self._cards)
+        total = len(self._cards)
+        fraction = min(1.0, (done + of_image) / total)
+        now = time.monotonic()
+        self._started = self._started or (now, fraction)
+        begun, first = self._started
+        note = f"{done} of {total} done"
+        if fraction > first and fraction < 1:
+            seconds = (now - begun) * (1 - fraction) / (fraction - first)
+            note += f" · about {_duration(seconds)} left"
+        title = f"Sampling image {min(done + 1, total)} of {total}"
+        self._strip |= {"state": "running", "title": title, "note": note, "fraction": fraction}
+
+    def _on_ended(self, event: Ended) -> None:
+        self.ended = True
+        done = sum(card["state"] == "done" for card in self._cards)
+        note = event.error or f"{done} of {len(self._cards)} images"
+        fraction = done / len(self._cards)
+        title = _ENDINGS.get(event.state, event.state)
+        self._strip |= {"state": event.state, "title": title, "note": note, "fraction": fraction}
+        self._cards = [card for card in self._cards if card["state"] == "done"]
+
+
+def _duration(seconds: float) -> str:
+    return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"

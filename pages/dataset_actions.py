@@ -1,0 +1,99 @@
+"""What the Dataset tab does: pages of stored images by verdict, and the export."""
+
+import html
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from dermaflux.domain.records import StoredImage
+from pages.components.card_view import Card, requested_of, stored_card
+from pages.components.pictures import thumbnail_uri
+from pages.page import in_words
+
+if TYPE_CHECKING:
+    from dermaflux.services import Services
+
+PAGE_SIZE = 60
+FILTERS = (
+    ("Accepted", "accept"),
+    ("Rejected", "reject"),
+    ("Unsure", "unsure"),
+    ("To review", "undecided"),
+    ("All", "all"),
+)
+FORMATS = (
+    ("Image folder + metadata.jsonl", "imagefolder"),
+    ("Parquet (datasets)", "parquet"),
+    ("WebDataset shards", "webdataset"),
+    ("DICOM", "dicom"),
+)
+_EMPTY = {
+    "accept": "Nothing accepted yet. Accept good samples in the Generate tab, or under To review.",
+    "reject": "Nothing rejected.",
+    "unsure": "Nothing marked unsure.",
+    "undecided": "Everything has been reviewed.",
+    "all": "No image has been generated yet.",
+}
+
+
+# Where a visitor is in a list: the cursors of the pages up to the shown one, and that of the next, if any.
+Place = dict[str, Any]
+FIRST_PLACE: Place = {"trail": [None], "next": None}
+
+
+class DatasetActions:
+    """The handlers of one tab."""
+
+    def __init__(self, services: "Services", *, page_size: int) -> None:
+        self._services = services
+        self._page_size = page_size
+
+    @in_words
+    def choices(self, current: str) -> Any:
+        """The datasets there are now, the current one kept."""
+        names = self._services.datasets()
+        return gr.Dropdown(choices=sorted({*names, current}), value=current)
+
+    @in_words
+    def first_page(self, dataset: str, shown: str) -> tuple[Any, ...]:
+        """The newest images of a verdict."""
+        return self._page(dataset, shown, FIRST_PLACE["trail"])
+
+    @in_words
+    def later_page(self, dataset: str, shown: str, place: Place) -> tuple[Any, ...]:
+        """The page after the one that is shown."""
+        return self._page(dataset, shown, [*place["trail"], place["next"]])
+
+    @in_words
+    def earlier_page(self, dataset: str, shown: str, place: Place) -> tuple[Any, ...]:
+        """The page before the one that is shown."""
+        return self._page(dataset, shown, place["trail"][:-1] or FIRST_PLACE["trail"])
+
+    @in_words
+    def export(self, dataset: str, layout: str) -> tuple[str, str]:
+        """A zip of the accepted images in the layout asked for: its path, and a line on it."""
+        path = self._services.export_zip(dataset, layout)
+        size_mb = path.stat().st_size / 1e6
+        return str(path), f"{html.escape(path.name)}, {size_mb:.1f} MB. For training splits only."
+
+    def _page(self, dataset: str, shown: str, trail: list[str | None]) -> tuple[Any, ...]:
+        page = self._services.page(dataset, verdict=shown, after=trail[-1], limit=self._page_size)
+        cards = [self._card(stored) for stored in page.images]
+        before = self._page_size * (len(trail) - 1)
+        text = f"{before + 1}–{before + len(cards)} of {page.total}" if cards else ""
+        return (
+            {"job": None, "cards": cards, "empty": _EMPTY[shown]},
+            {"trail": trail, "next": page.next_after},
+            f'<span class="df-place">{text}</span>',
+            gr.Button(interactive=len(trail) > 1),
+            gr.Button(interactive=page.next_after is not None),
+        )
+
+    def _card(self, stored: StoredImage) -> Card:
+        asked = requested_of(stored)
+        title = asked.diagnosis.label.capitalize() if asked else "Free text"
+        picture = thumbnail_uri(Path(stored.path))
+        return stored_card(stored, key=stored.image_id, title=title, picture=picture) | {
+            "is_thumbnail": True
+        }

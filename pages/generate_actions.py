@@ -1,0 +1,161 @@
+"""What the Generate tab does: each handler reads the controls, asks the services, and answers with values.
+
+No layout here, and no error handling beyond `in_words`.
+"""
+
+import random
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from dermaflux.domain.caption import parse
+from dermaflux.domain.errors import DataNotFound, InvalidRequest
+from dermaflux.domain.lesion import LesionSpec
+from dermaflux.domain.records import MAX_SEED, SamplingRequest
+from dermaflux.services.records import Finished, GenerationJob, JobEvent
+from pages.components.caption_text import CaptionNote, is_edited, note_on, requested_spec
+from pages.components.followers import Followers
+from pages.components.job_view import JobView
+from pages.components.lesion_controls import LesionControls, readout_values, values_of
+from pages.components.sampling_controls import SamplingControls, model_values, whole
+from pages.page import in_words, user_of
+
+if TYPE_CHECKING:
+    from dermaflux.services import Services
+
+Values = Mapping[Any, Any]
+Shown = tuple[Any, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerateControls:
+    """Everything at the left of the tab, and the job the browser remembers."""
+
+    lesion: LesionControls
+    sampling: SamplingControls
+    caption: gr.Textbox
+    note: gr.HTML
+    composed: gr.State
+    variation: gr.State
+    compose: gr.Button
+    reword: gr.Button
+    to_sliders: gr.Button
+    generate: gr.Button
+    stop: gr.Button
+    last_job: gr.BrowserState
+
+    @property
+    def request_inputs(self) -> list[Any]:
+        """The components a SamplingRequest is read from."""
+        return [*self.lesion.inputs, *self.sampling.inputs, self.caption]
+
+
+class GenerateActions:
+    """The handlers of one tab over its controls."""
+
+    def __init__(self, services: "Services", controls: GenerateControls) -> None:
+        self._services = services
+        self._controls = controls
+        self._followers = Followers()
+
+    def follow_controls(self, values: Values) -> list[Any]:
+        """The caption, what was composed, the note, and the readouts after a control moved."""
+        c = self._controls
+        try:
+            spec = c.lesion.spec(values)
+        except (
+            InvalidRequest
+        ) as error:  # said beside the caption: a toast for each tick would be noise
+            return [
+                gr.skip(),
+                gr.skip(),
+                CaptionNote(state="empty", text=str(error)).html,
+                *[gr.skip()] * 3,
+            ]
+        if is_edited(values[c.caption], values[c.composed]):
+            text, composed = values[c.caption], values[c.composed]
+        else:
+            text = composed = self._services.compose_caption(spec, values[c.variation])
+        return [text, composed, note_on(text, spec).html, *readout_values(spec)]
+
+    @in_words
+    def note_caption(self, values: Values) -> str:
+        """The note while the user types."""
+        return note_on(values[self._controls.caption], self._controls.lesion.spec(values)).html
+
+    @in_words
+    def compose_anew(self, values: Values) -> list[Any]:
+        """The caption of the controls, in place of whatever was there."""
+        return self._composed(self._controls.lesion.spec(values), values[self._controls.variation])
+
+    @in_words
+    def reword(self, values: Values) -> list[Any]:
+        """The same lesion in other words, and which variation that is."""
+        variation = random.randrange(MAX_SEED)
+        return [*self._composed(self._controls.lesion.spec(values), variation), variation]
+
+    @in_words
+    def set_controls(self, caption: str) -> list[Any]:
+        """The control values a caption states; from then on it counts as composed from them."""
+        return [*values_of(parse(caption)), caption]
+
+    @in_words
+    def use_model(self, name: str) -> list[Any]:
+        """The model's own steps, guidance and size."""
+        return model_values(next(model for model in self._services.models() if model.name == name))
+
+    @in_words
+    def submit(self, values: Values, request: gr.Request) -> tuple[str, int]:
+        """Queue what the controls ask for: the job's id, and the seed that is used."""
+        c = self._controls
+        keep = values[c.sampling.keep_seed]
+        seed = whole("The seed", values[c.sampling.seed]) if keep else random.randrange(MAX_SEED)
+        caption = values[c.caption]
+        spec = requested_spec(caption, c.lesion.spec(values)) if caption.strip() else None
+        sampling = SamplingRequest(
+            caption=caption, spec=spec, seed=seed, **c.sampling.fields(values)
+        )
+        return self._services.submit_generation(user_of(request), sampling).job_id, seed
+
+    @in_words
+    def follow(self, job_id: str | None, dataset: str, request: gr.Request) -> Iterator[Shown]:
+        """The board and the stop button as the browser's last job goes on; nothing when it has none (any more).
+
+        A visitor has one board: the follower of an earlier job leaves as soon as a later one has come.
+        """
+        job = self._job(job_id)
+        if job is None:
+            yield gr.skip(), gr.skip()
+            return
+        with self._followers.only_one(request.session_hash) as is_latest:
+            view = JobView(SamplingRequest.from_dict(job.request))
+            yield view.value(), gr.Button(interactive=True)
+            for event in self._services.follow(job.job_id):
+                if not is_latest():
+                    return
+                view.apply(self._with_verdict(event, dataset))
+                yield view.value(), gr.Button(interactive=False) if view.ended else gr.skip()
+
+    @in_words
+    def stop(self, job_id: str | None) -> None:
+        """Stop the job within a step; what is finished stays."""
+        if job_id:
+            self._services.cancel(job_id)
+
+    def _composed(self, spec: LesionSpec, variation: int | None) -> list[Any]:
+        text = self._services.compose_caption(spec, variation)
+        return [text, text, note_on(text, spec).html]
+
+    def _job(self, job_id: str | None) -> GenerationJob | None:
+        try:
+            return self._services.job(job_id) if job_id else None
+        except DataNotFound:  # the browser remembers a job of another database
+            return None
+
+    def _with_verdict(self, event: JobEvent, dataset: str) -> JobEvent:
+        if not isinstance(event, Finished) or dataset not in self._services.datasets():
+            return event
+        stored = self._services.image(event.stored.image_id, dataset)
+        return replace(event, stored=stored)

@@ -1,0 +1,66 @@
+"""What every page shares: errors in words, the name of the queue for followers, the disclaimer, the reviewer.
+
+The only place where a DermaFluxError becomes something a visitor reads. It knows no tab.
+"""
+
+import functools
+import html
+import inspect
+from collections.abc import Callable, Iterator
+from typing import Any, ParamSpec, TypeVar
+
+import gradio as gr
+
+from dermaflux.domain.errors import Cancelled, DermaFluxError, QueueFull
+from dermaflux.domain.records import DISCLAIMER
+from pages.components.web import plain_html
+
+Params = ParamSpec("Params")
+Result = TypeVar("Result")
+
+# A follower waits for the worker most of its life: any number may wait side by side, apart from all other handlers.
+FOLLOW_QUEUE = "follow"
+LOCAL_USER = "local"
+
+
+def in_words(handler: Callable[Params, Result]) -> Callable[Params, Result]:
+    """The handler with DermaFluxError shown as a notice; anything else is our fault and goes on to the log."""
+    if inspect.isgeneratorfunction(handler):
+
+        @functools.wraps(handler)
+        def stream(*args: Params.args, **kwargs: Params.kwargs) -> Iterator[Any]:
+            try:
+                yield from handler(*args, **kwargs)
+            except DermaFluxError as error:
+                raise _notice(error) from error
+
+        return stream  # type: ignore[return-value] - a generator function stays one
+
+    @functools.wraps(handler)
+    def call(*args: Params.args, **kwargs: Params.kwargs) -> Result:
+        try:
+            return handler(*args, **kwargs)
+        except DermaFluxError as error:
+            raise _notice(error) from error
+
+    return call
+
+
+def user_of(request: gr.Request | None) -> str:
+    """Who asks: the name they logged in with, or the one local user of an app without log-in."""
+    return (request.username if request else None) or LOCAL_USER
+
+
+def disclaimer() -> gr.HTML:
+    """The banner that stands beside every prediction."""
+    first, _, rest = DISCLAIMER.partition(". ")
+    return plain_html(
+        f'<p class="df-notice" role="note"><span><strong>{html.escape(first)}.</strong> {html.escape(rest)}</span></p>'
+    )
+
+
+def _notice(error: DermaFluxError) -> gr.Error:
+    title = {QueueFull: "The queue is full", Cancelled: "Stopped"}.get(
+        type(error), "That did not work"
+    )
+    return gr.Error(str(error), title=title, print_exception=False)

@@ -1,0 +1,79 @@
+"""Verdicts on a board: decide, undo, saliency, enlarge. The Generate and the Dataset tab share these handlers.
+
+A verdict is painted by the board first; what is sent back is what the store holds, by image id.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from pages.components.dataset_picker import counts_html
+from pages.components.pictures import overlay_uri, picture_uri
+from pages.page import in_words, user_of
+
+if TYPE_CHECKING:
+    from dermaflux.services import Services
+
+# Several verdicts may be on their way at once, so none may be dropped; and none waits in the queue.
+_VERDICT: dict[str, Any] = {
+    "queue": False,
+    "show_progress": "hidden",
+    "trigger_mode": "multiple",
+    "api_visibility": "private",
+}
+
+
+class ReviewActions:
+    """The handlers of one board."""
+
+    def __init__(self, services: "Services") -> None:
+        self._services = services
+
+    @in_words
+    def decide(self, dataset: str, evt: gr.EventData, request: gr.Request) -> tuple[Any, str]:
+        """Store a verdict; the stored verdict by image id, and the counts."""
+        stored = self._services.decide(dataset, evt.image_id, user_of(request), evt.verdict)
+        return gr.HTML(verdicts={stored.image_id: stored.verdict}), self.counts(dataset)
+
+    @in_words
+    def undo(self, dataset: str, request: gr.Request) -> tuple[Any, str]:
+        """Take back the visitor's last verdict in the dataset."""
+        undone = self._services.undo(dataset, user_of(request))
+        gr.Info("The last verdict was taken back.", duration=3)
+        return gr.HTML(verdicts={undone.image_id: undone.verdict}), self.counts(dataset)
+
+    @in_words
+    def saliency(self, evt: gr.EventData) -> Any:
+        """The map of where the classifier looked, by image id."""
+        overlay = self._services.saliency_overlay(evt.image_id)
+        return gr.HTML(saliency={evt.image_id: overlay_uri(overlay)})
+
+    @in_words
+    def enlarge(self, evt: gr.EventData) -> Any:
+        """The stored picture itself in place of its thumbnail, by image id."""
+        return gr.HTML(
+            originals={evt.image_id: picture_uri(self._services.image_path(evt.image_id))}
+        )
+
+    def counts(self, dataset: str) -> str:
+        """The counts of a dataset as HTML."""
+        return counts_html(self._services.counts(dataset))
+
+
+def wire_review(
+    actions: ReviewActions,
+    *,
+    board: gr.HTML,
+    dataset: gr.Dropdown,
+    counts: gr.HTML,
+    undo: gr.Button,
+    app: gr.Blocks,
+) -> None:
+    """Connect a board, its dataset picker, its counts and its undo button."""
+    board.decided(actions.decide, dataset, [board, counts], **_VERDICT)
+    board.undone(actions.undo, dataset, [board, counts], **_VERDICT)
+    board.saliency(actions.saliency, None, board, **_VERDICT)
+    board.enlarged(actions.enlarge, None, board, **_VERDICT)
+    undo.click(actions.undo, dataset, [board, counts], **_VERDICT)
+    gr.on([app.load, dataset.change], actions.counts, dataset, counts, queue=False, show_progress="hidden",
+          api_visibility="private")  # fmt: skip

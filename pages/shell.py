@@ -1,0 +1,39 @@
+"""The one page: header, notice, tabs. Each tab is built by its own module; this one only sets them side by side."""
+
+import html
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from pages import about, dataset, generate
+from pages.api import add_api
+from pages.components.web import plain_html, read_web
+from pages.page import disclaimer
+
+if TYPE_CHECKING:
+    from dermaflux.services import Services
+
+TITLE = "DermaFlux"
+_KEEP_CACHE_S = 24 * 3600
+
+
+def build_app(services: "Services") -> gr.Blocks:
+    """The app over these services; nothing is launched and no model is loaded."""
+    with gr.Blocks(
+        title=TITLE, analytics_enabled=False, delete_cache=(3600, _KEEP_CACHE_S), fill_width=True
+    ) as app:
+        plain_html(_header(services.settings.model))
+        disclaimer()
+        add_api(services)
+        with gr.Tabs(elem_id="tabs"):
+            with gr.Tab("Generate", id="generate"):
+                generate.build(services, app)
+            with gr.Tab("Dataset", id="dataset") as dataset_tab:
+                dataset.build(services, app, dataset_tab)
+            with gr.Tab("About and limits", id="about"):
+                about.build(services)
+    return app
+
+
+def _header(model: str) -> str:
+    return read_web("header.html").replace("{{model}}", html.escape(model))

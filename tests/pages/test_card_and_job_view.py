@@ -1,0 +1,142 @@
+"""What a card and the board show of records and events."""
+
+from dataclasses import replace
+
+import pytest
+from PIL import Image
+
+from dermaflux.domain.lesion import LesionSpec
+from dermaflux.domain.records import (
+    Assessment,
+    Measurement,
+    Prediction,
+    SamplingRequest,
+    StoredImage,
+    Verdict,
+)
+from dermaflux.services.records import Ended, Finished, Preview, Waiting
+from pages.components.card_view import stored_card
+from pages.components.job_view import JobView
+
+SPEC = LesionSpec(asymmetry=1.5, border=6, colours=("red", "black"), diagnosis="mel")
+ASSESSMENT = Assessment(
+    measurement=Measurement(
+        asymmetry=1.0, border=4.0, colours=("red",), num_colours=1, mask_area=0.3
+    ),
+    prediction=Prediction(
+        malignant=0.7, threshold=0.4, diagnosis={"nv": 0.3, "mel": 0.6, "bcc": 0.1}
+    ),
+)
+REFUSED = Assessment(
+    measurement=Measurement(refused="blank"), prediction=Prediction(refused="blank")
+)
+
+
+@pytest.fixture
+def stored(tmp_path):
+    path = tmp_path / "image.png"
+    Image.new("RGB", (16, 16), "brown").save(path)
+    return StoredImage(
+        image_id="i1",
+        sha256="ab" * 32,
+        path=str(path),
+        job_id="j1",
+        created_at="2027-01-02T03:04:05+00:00",
+        generated={
+            "spec": SPEC.to_dict(),
+            "caption": "c",
+            "seed": 7,
+            "steps": 3,
+            "size_px": 16,
+            "model": "nano",
+        },
+        assessment=ASSESSMENT.to_dict(),
+    )
+
+
+def card(stored):
+    return stored_card(stored, key="0", title="t", picture="data:")
+
+
+def test_a_card_sets_the_request_beside_what_was_measured(stored):
+    shown = card(stored)
+    asymmetry, border = shown["attributes"]
+    assert (asymmetry["requested"], asymmetry["measured"]) == (1.5, 1.0)
+    assert (border["requested"], border["measured"], border["max"]) == (6, 4.0, 8)
+    assert shown["colours"]["requested"] == ["red", "black"]
+    assert shown["colours"]["measured"] == ["red"]
+
+
+def test_the_likeliest_diagnosis_comes_first_and_agreement_is_stated(stored):
+    prediction = card(stored)["prediction"]
+    assert [name for name, _ in prediction["top"]] == [
+        "Melanoma",
+        "Melanocytic nevus",
+        "Basal cell carcinoma",
+    ]
+    assert prediction["agrees"] is True
+
+
+def test_a_refusal_shows_its_reason_and_no_number(stored):
+    shown = card(replace(stored, assessment=REFUSED.to_dict()))
+    assert shown["refused"] == "blank"
+    assert [a["measured"] for a in shown["attributes"]] == [None, None]
+    assert shown["colours"]["measured"] is None
+    assert shown["prediction"] == {"refused": "blank"}
+
+
+def test_free_text_leaves_the_request_blank(stored):
+    shown = card(replace(stored, generated={**stored.generated, "spec": None}))
+    assert shown["colours"]["requested"] is None
+    assert shown["prediction"]["agrees"] is None
+
+
+def test_an_image_that_was_never_assessed_still_shows(stored):
+    assert card(replace(stored, assessment={}))["prediction"] is None
+
+
+@pytest.fixture
+def view():
+    return JobView(SamplingRequest(caption="c", spec=SPEC, num_images=2, seed=7, num_steps=3))
+
+
+def preview(step):
+    return Preview(
+        job_id="j", image_index=0, step=step, num_steps=3, image=Image.new("RGB", (600, 600))
+    )
+
+
+def test_every_value_is_new_so_that_only_differences_are_sent(view):
+    before = view.value()
+    view.apply(preview(1))
+    assert before["cards"][0]["state"] == "waiting"
+    assert view.value()["cards"][0]["state"] == "sampling"
+
+
+def test_a_preview_is_a_small_jpeg(view):
+    view.apply(preview(1))
+    uri = view.value()["cards"][0]["preview"]
+    assert uri.startswith("data:image/jpeg;base64,") and len(uri) < 30_000
+
+
+def test_a_finished_image_carries_its_own_lossless_picture_and_its_verdict(view, stored):
+    accepted = replace(stored, verdict=Verdict.ACCEPT)
+    view.apply(Finished(job_id="j", image_index=0, stored=accepted, assessment=ASSESSMENT))
+    shown = view.value()
+    assert shown["cards"][0]["picture"].startswith("data:image/png;base64,")
+    assert shown["cards"][0]["verdict"] == "accept"
+    assert shown["job"]["fraction"] == 0.5
+
+
+def test_an_ended_job_keeps_what_was_finished_and_says_why_it_ended(view, stored):
+    view.apply(Finished(job_id="j", image_index=1, stored=stored, assessment=ASSESSMENT))
+    view.apply(Ended(job_id="j", state="failed", error="No room left."))
+    shown = view.value()
+    assert view.ended
+    assert [shown_card["image_id"] for shown_card in shown["cards"]] == ["i1"]
+    assert (shown["job"]["title"], shown["job"]["note"]) == ("Failed", "No room left.")
+
+
+def test_waiting_says_how_many_are_ahead(view):
+    view.apply(Waiting(job_id="j", ahead=2))
+    assert view.value()["job"]["note"] == "2 requests ahead"

@@ -1,0 +1,128 @@
+"""Nano's trainer on drawn lesions: it learns, stops, resumes to the same weights, exports a pipeline that loads."""
+
+import csv
+import io
+import json
+import zipfile
+from dataclasses import replace
+
+import pytest
+import torch
+from diffusers import FluxPipeline
+from PIL import Image, ImageDraw
+
+from dermaflux.domain.errors import DataNotFound, InvalidRequest
+from dermaflux.domain.records import Split
+from dermaflux.generation.patch_autoencoder import PatchAutoencoder
+from training.nano_data import CaptionStyle, draw_batch, load_captioned
+from training.train_nano import PRESETS, NanoTrainer, TrainNanoConfig, train
+
+
+def jpeg(radius, colour):
+    image = Image.new("RGB", (64, 64), (225, 190, 170))
+    ImageDraw.Draw(image).ellipse([32 - radius, 32 - radius, 32 + radius, 32 + radius], fill=colour)
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=95)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    """A drawn data set in HAM10000's shape: dark large melanomas, pale small nevi, one row not measurable."""
+    folder = tmp_path_factory.mktemp("ham")
+    names = [f"P{i:02d}" for i in range(24)]
+    with zipfile.ZipFile(folder / "ham10000_224.zip", "w") as archive:
+        for i, name in enumerate(names):
+            archive.writestr(f"images/{name}.jpg", jpeg(22, (50, 25, 15)) if i % 4 == 0 else jpeg(10, (150, 90, 60)))
+    zipfile.ZipFile(folder / "ham10000_200x150.zip", "w").close()
+    columns = ["image_id", "lesion_id", "split", "dx", "malignant", "dx_type", "age", "sex", "localization"]
+    with (folder / "ham10000.csv").open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(columns)
+        for i, name in enumerate(names):
+            split = "val" if i >= 16 else "train"
+            writer.writerow([name, f"L{i}", split, "mel" if i % 4 == 0 else "nv", 0, "histo", "50", "male", "back"])
+    measured = folder / "measured.csv"
+    with measured.open("w", newline="") as handle:
+        writer = csv.writer(handle)
+        writer.writerow(["image_id", "archive", "asymmetry", "border", "colours", "refused", "ita_degrees"])
+        for i, name in enumerate(names):
+            dark = i % 4 == 0
+            values = ["", "", "", "touches the frame", ""] if i == 1 else [
+                1.6 if dark else 0.1, 6 if dark else 0, "dark brown|black" if dark else "light brown", "", "45"
+            ]  # fmt: skip
+            writer.writerow([name, 224, *values])
+    return folder
+
+
+@pytest.fixture
+def config(data, tmp_path):
+    smoke: TrainNanoConfig = PRESETS["smoke"][1]
+    return replace(
+        smoke,
+        data_dir=data,
+        measured=data / "measured.csv",
+        runs_dir=tmp_path / "runs",
+        out=tmp_path / "nano",
+        precision="fp32",
+    )
+
+
+def test_what_cannot_be_measured_is_left_out_and_classes_are_balanced(data):
+    pictures = load_captioned(data, data / "measured.csv", Split.TRAIN, 64)
+    assert len(pictures) == 15
+    melanomas = torch.tensor([spec.malignant for spec in pictures.specs])
+    assert pictures.weights[melanomas].sum() / pictures.weights.sum() == pytest.approx(2 / (2 + 11**0.5))
+
+
+def test_a_batch_depends_on_its_seed_alone_and_says_what_is_measured(data):
+    pictures = load_captioned(data, data / "measured.csv", Split.TRAIN, 64)
+    quiet = CaptionStyle(plain_class=0, hide_patient=1, hide_site=1, hide_tone=1)
+    batches = [draw_batch(pictures, 6, torch.Generator().manual_seed(5), quiet) for _ in range(2)]
+    assert torch.equal(batches[0][0], batches[1][0])
+    assert batches[0][1] == batches[1][1]
+    for image, caption in zip(*batches[0], strict=True):
+        assert ("melanoma" in caption) == bool(image[:, 32, 16].mean() < -0.2)
+
+
+def test_without_measurements_it_says_how_to_make_them(config, tmp_path):
+    with pytest.raises(DataNotFound, match="measure_training_set"):
+        train(replace(config, measured=tmp_path / "none.csv"))
+
+
+@pytest.mark.parametrize("change", [{"precision": "fp8"}, {"size_px": 100}, {"caption_dropout": 1.0}])
+def test_what_cannot_be_trained_is_refused_by_name(config, change):
+    with pytest.raises(InvalidRequest, match=next(iter(change))):
+        replace(config, **change)
+
+
+def test_a_run_stopped_and_continued_equals_an_unbroken_one(config):
+    whole = NanoTrainer(config)
+    losses = [whole.run_step() for _ in range(4)]
+    first = NanoTrainer(config)
+    assert [first.run_step() for _ in range(2)] == losses[:2]
+    first.save()
+    second = NanoTrainer(config)
+    assert second.resume()
+    assert [second.run_step() for _ in range(2)] == pytest.approx(losses[2:], abs=1e-6)
+    for a, b in zip(whole.model.parameters(), second.model.parameters(), strict=True):
+        assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_it_learns_and_exports_a_pipeline_that_loads(config):
+    config = replace(config, num_steps=60, batch_size=16, eval_every=30, learning_rate=3e-3, ema_decay=0.9, num_val=8)
+    folder = train(config)
+    history = [json.loads(line) for line in (config.runs_dir / "smoke" / "history.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in history] == [30, 60]
+    assert history[1]["val_mean"] < history[0]["val_mean"] < 2
+    vae = PatchAutoencoder.from_pretrained(folder / "vae")
+    pipeline = FluxPipeline.from_pretrained(folder, vae=vae, dtype=torch.float32)
+    pipeline.set_progress_bar_config(disable=True)
+    image = pipeline("a lesion", height=64, width=64, num_inference_steps=2, max_sequence_length=64).images[0]
+    assert image.size == (64, 64)
+    assert json.loads((folder / "dermaflux.json").read_text())["size_px"] == 64
+
+
+def test_every_preset_is_valid():
+    assert set(PRESETS) == {"smoke", "cpu", "h200"}
+    assert all(text for text, _ in PRESETS.values())

@@ -1,0 +1,121 @@
+"""The pictures of a classifier run in memory: frames to draw training views from, and validation views.
+
+Training frames are whole pictures in uint8; validation pictures go through the served preprocessing.
+It knows no network and no loss.
+"""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from dermaflux.classification.preprocessing import InputFacts, views
+from dermaflux.domain.errors import DataNotFound, InvalidRequest
+from dermaflux.domain.lesion import Diagnosis
+from dermaflux.domain.records import Split
+from training.classifier_config import DataConfig
+from training.dataset import LesionDataset, load_folder, load_ham10000
+from training.lesion_records import LesionRecord, without_masks
+from training.pictures import FrameTransform
+
+log = logging.getLogger(__name__)
+HAM_NAME = "HAM10000, split train (Tschandl et al. 2018, CC BY-NC 4.0)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainFrames:
+    """Frames (N, H, W, 3) uint8 and class index (N,) of the training pictures."""
+
+    frames: torch.Tensor
+    labels: torch.Tensor
+
+    def sampling_weights(self, balance: float, num_classes: int) -> torch.Tensor:
+        """1 / count ** balance of each picture's class, (N,)."""
+        counts = torch.bincount(self.labels, minlength=num_classes).to(torch.float64)
+        return counts.clamp(min=1).pow(-balance)[self.labels]
+
+    def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
+        """Mean and standard deviation of each channel, in 0..1."""
+        pixels = self.frames[:: max(1, len(self.frames) // 1000)].to(torch.float32) / 255.0
+        mean, std = pixels.mean(dim=(0, 1, 2)), pixels.std(dim=(0, 1, 2)).clamp(min=1e-3)
+        return tuple(round(float(v), 4) for v in mean), tuple(round(float(v), 4) for v in std)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeldOut:
+    """Views (N, V, S, S, 3) uint8, class index (N,) and lesion of each held-out picture."""
+
+    pixels: np.ndarray
+    labels: np.ndarray
+    lesion_ids: tuple[str, ...]
+
+
+def open_data(config: DataConfig) -> LesionDataset:
+    """The whole data set of a run, without masks, in its frame; broken rows are logged with their count."""
+    fit = _to_frame(config.frame_px)
+    if config.folder is None:
+        found = load_ham10000(config.data_dir, config.archive_px, fit)
+    else:
+        found = load_folder(config.folder, fit)
+        for row in found.rejected[:20]:
+            log.warning("line %d left out: %s", row.line, row.reason)
+        log.info("%d rows kept, %d left out", len(found), len(found.rejected))
+    records = [without_masks(record) for record in found.records]
+    return LesionDataset(records, found.source, fit, found.rejected)
+
+
+def part(data: LesionDataset, split: Split, limit: int | None) -> LesionDataset:
+    """One split, cut to about `limit` pictures with every class kept. DataNotFound when it is empty."""
+    chosen = data.split(split)
+    if not len(chosen):
+        raise DataNotFound(f"The data hold no {split} pictures. Add rows with split={split} to the table.")
+    return chosen if limit is None else LesionDataset(_thinned(chosen.records, limit), chosen.source, chosen.fit)
+
+
+def class_names_of(train: LesionDataset) -> tuple[str, ...]:
+    """The diagnoses that occur, in vocabulary order. InvalidRequest without both benign and malignant ones."""
+    seen = {record.diagnosis for record in train.records}
+    if len({diagnosis.is_malignant for diagnosis in seen}) < 2:
+        raise InvalidRequest("The training pictures need benign and malignant diagnoses. Add the missing kind.")
+    return tuple(str(diagnosis) for diagnosis in Diagnosis if diagnosis in seen)
+
+
+def read_train(train: LesionDataset, class_names: Sequence[str]) -> TrainFrames:
+    """Decode every training picture once."""
+    frames = np.stack([np.asarray(image, dtype=np.uint8) for image, _, _ in train])
+    return TrainFrames(frames=torch.from_numpy(frames), labels=torch.from_numpy(_labels(train, class_names)))
+
+
+def read_held_out(part: LesionDataset, class_names: Sequence[str], inputs: InputFacts) -> HeldOut:
+    """Decode a held-out split through the served preprocessing."""
+    pixels = []
+    for image, _, _ in part:
+        seen = [view.pixels for view in views(image, inputs)]
+        wanted = 2 if inputs.crop == "both" else 1
+        pixels.append(np.stack((seen * wanted)[:wanted]))
+    return HeldOut(
+        pixels=np.stack(pixels),
+        labels=_labels(part, class_names),
+        lesion_ids=tuple(record.lesion_id for record in part.records),
+    )
+
+
+def _labels(part: LesionDataset, class_names: Sequence[str]) -> np.ndarray:
+    index = {name: i for i, name in enumerate(class_names)}
+    if unknown := sorted({r.diagnosis for r in part.records} - set(index)):
+        raise InvalidRequest(f"The diagnosis {unknown[0]} has no training picture. Add some, or drop its rows.")
+    return np.array([index[record.diagnosis] for record in part.records], dtype=np.int64)
+
+
+def _thinned(records: Sequence[LesionRecord], limit: int) -> list[LesionRecord]:
+    by_class: dict[Diagnosis, list[LesionRecord]] = {}
+    for record in records:
+        by_class.setdefault(record.diagnosis, []).append(record)
+    share = limit / len(records)
+    return [r for group in by_class.values() for r in group[: max(2, round(share * len(group)))]]
+
+
+def _to_frame(frame_px: tuple[int, int]):  # noqa: ANN202 - a FrameTransform maker, typed where it is used
+    return lambda picture: FrameTransform(size_px=frame_px)

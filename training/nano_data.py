@@ -1,0 +1,152 @@
+"""What nano learns from: training pictures in memory, each with the lesion it shows, and captions drawn from it.
+
+A picture's asymmetry, border and colours are the measured ones, so that a caption says what is to be
+seen. Pictures that cannot be measured are left out. It knows no model; captions are made by `domain.caption`.
+"""
+
+import csv
+import random
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from dermaflux.domain.caption import compose
+from dermaflux.domain.errors import DataNotFound
+from dermaflux.domain.lesion import Diagnosis, LesionSpec, SkinTone
+from dermaflux.domain.records import Split
+from training.dataset import LesionDataset, load_ham10000
+from training.lesion_records import LesionRecord, without_masks
+from training.pictures import centre_square
+
+# Groh 2021: Fitzpatrick types from ITA in degrees; an estimate, dermoscopes are not calibrated.
+_TONE_CUTS = ((40, SkinTone.I), (23, SkinTone.II), (12, SkinTone.III), (0, SkinTone.IV), (-25, SkinTone.V))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionStyle:
+    """How often a training caption says less than is known, so that short captions work too (shares 0..1)."""
+
+    plain_class: float = 0.15
+    hide_patient: float = 0.5
+    hide_site: float = 0.5
+    hide_tone: float = 0.7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaptionedPictures:
+    """Pictures (N, 3, S, S) uint8 with the lesion each one shows and its weight in sampling (N,)."""
+
+    images: Tensor
+    specs: tuple[LesionSpec, ...]
+    weights: Tensor
+    fingerprint: str
+
+    def __len__(self) -> int:
+        """How many pictures there are."""
+        return len(self.specs)
+
+
+def load_captioned(data_dir: Path, measured: Path, split: Split, size_px: int) -> CaptionedPictures:
+    """The pictures of a split that could be measured: the sharp 224 px crop where there is one.
+
+    Raises DataNotFound when the table of measurements is missing (`training.measure_training_set` makes it).
+    """
+    if not measured.is_file():
+        raise DataNotFound(f"{measured} does not exist. Make it with python -m training.measure_training_set.")
+    with measured.open(newline="") as handle:
+        rows = {(row["image_id"], int(row["archive"])): row for row in csv.DictReader(handle)}
+    images, specs, used, parts = [], [], set(), []
+    for archive_px in (224, 200):
+        dataset = load_ham10000(data_dir, archive_px, centre_square(size_px)).split(split)
+        part = dataset.where(lambda r, a=archive_px: r.image_id not in used and _usable(rows.get((r.image_id, a))))
+        pictures = LesionDataset([without_masks(r) for r in part.records], part.source, part.fit)
+        for image, _, record in tqdm(pictures, desc=f"reading {split} {archive_px}", mininterval=5):
+            images.append(np.asarray(image).transpose(2, 0, 1))
+            specs.append(_spec(record, rows[record.image_id, archive_px]))
+            used.add(record.image_id)
+        parts.append(part.fingerprint())
+    if not images:
+        raise DataNotFound(f"No measured picture of split {split} in {measured}. Make the table anew.")
+    return CaptionedPictures(
+        images=torch.from_numpy(np.stack(images)),
+        specs=tuple(specs),
+        weights=_balanced(specs),
+        fingerprint="-".join(part[:16] for part in parts),
+    )
+
+
+def draw_batch(
+    pictures: CaptionedPictures, size: int, generator: torch.Generator, style: CaptionStyle
+) -> tuple[Tensor, list[str]]:
+    """A class-balanced batch: images (B, 3, S, S) in -1..1, each flipped and turned at random, and captions.
+
+    Flips and quarter turns change none of A, B, C, so the captions stay true.
+    """
+    index = torch.multinomial(pictures.weights, size, replacement=True, generator=generator)
+    images = to_unit_range(pictures.images[index])
+    kinds = torch.randint(8, (size,), generator=generator).tolist()
+    images = torch.stack([_turned(image, kind) for image, kind in zip(images, kinds, strict=True)])
+    rng = random.Random(int(torch.randint(2**31, (1,), generator=generator)))
+    captions = [compose(_said(pictures.specs[i], style, rng), rng) for i in index.tolist()]
+    return images, captions
+
+
+def fixed_captions(pictures: CaptionedPictures) -> list[str]:
+    """The canonical caption of every picture, for validation."""
+    return [compose(spec) for spec in pictures.specs]
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """uint8 0..255 to float32 -1..1."""
+    return images.float() / 127.5 - 1
+
+
+def _usable(row: dict[str, str] | None) -> bool:
+    return row is not None and not row["refused"]
+
+
+def _spec(record: LesionRecord, row: dict[str, str]) -> LesionSpec:
+    return LesionSpec(
+        asymmetry=float(row["asymmetry"]),
+        border=float(row["border"]),
+        colours=tuple(row["colours"].split("|")),  # type: ignore[arg-type] - coerced by LesionSpec
+        diagnosis=record.diagnosis,
+        age=record.age,
+        sex=record.sex,
+        site=record.site,
+        skin_tone=_tone(row.get("ita_degrees", "")),
+    )
+
+
+def _tone(ita_degrees: str) -> SkinTone | None:
+    if not ita_degrees:
+        return None
+    return next((tone for cut, tone in _TONE_CUTS if float(ita_degrees) > cut), SkinTone.VI)
+
+
+def _balanced(specs: list[LesionSpec]) -> Tensor:
+    """Weights 1/sqrt(class count): the rare classes are seen more, yet not worn out."""
+    counts = {d: sum(spec.diagnosis == d for spec in specs) for d in Diagnosis}
+    return torch.tensor([counts[spec.diagnosis] ** -0.5 for spec in specs])
+
+
+def _said(spec: LesionSpec, style: CaptionStyle, rng: random.Random) -> LesionSpec:
+    plain = Diagnosis.MALIGNANT if spec.malignant else Diagnosis.BENIGN
+    quiet_patient = rng.random() < style.hide_patient
+    return replace(
+        spec,
+        diagnosis=plain if rng.random() < style.plain_class else spec.diagnosis,
+        age=None if quiet_patient else spec.age,
+        sex=None if quiet_patient else spec.sex,
+        site=None if rng.random() < style.hide_site else spec.site,
+        skin_tone=None if rng.random() < style.hide_tone else spec.skin_tone,
+    )
+
+
+def _turned(image: Tensor, kind: int) -> Tensor:
+    image = torch.rot90(image, kind % 4, dims=(1, 2))
+    return image.flip(2) if kind >= 4 else image

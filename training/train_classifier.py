@@ -1,0 +1,131 @@
+"""Train a lesion classifier: `python -m training.train_classifier PRESET [--field value ...]`.
+
+HAM10000 or a user's own folder in, a calibrated checkpoint out. Chosen on val only; the test split is
+not read here. It wires the parts and talks to the terminal; the parts know nothing of it.
+"""
+
+import logging
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Any
+
+import torch
+import tyro
+from tqdm import tqdm
+
+from dermaflux.classification.architecture import Architecture
+from dermaflux.classification.checkpoint import CheckpointFacts, malignant_classes
+from dermaflux.classification.preprocessing import InputFacts
+from dermaflux.domain.errors import Cancelled, DermaFluxError, InvalidRequest
+from dermaflux.domain.records import Split
+from training.classifier_config import PRESETS, ClassifierRun
+from training.classifier_data import class_names_of, open_data, part, read_held_out, read_train
+from training.classifier_export import export
+from training.classifier_loop import STATE_NAME, Material, Trainer, train
+from training.dataset import LesionDataset
+
+log = logging.getLogger(__name__)
+
+
+def run_training(run: ClassifierRun, on_step: Callable[[Trainer, float], None] | None = None) -> CheckpointFacts:
+    """Train or resume a run to its end and export it. `on_step(trainer, loss)` may raise Cancelled to stop.
+
+    Raises DermaFluxError for what the user can mend: missing data, a taken name, an unknown model.
+    """
+    device = _device(run.device)
+    if (run.run_dir / STATE_NAME).is_file() and not run.resume:
+        raise InvalidRequest(f"The run {run.run_dir} exists. Go on with --resume, or choose another --name.")
+    data = open_data(run.data)
+    train_part, val_part = part(data, Split.TRAIN, run.data.limit), part(data, Split.VAL, run.data.limit)
+    trainer, facts = _prepared(run, train_part, val_part, device)
+    if run.resume:
+        trainer.load(facts)
+    log.info("%s: %d training pictures, %d steps an epoch", run.name, len(train_part), trainer.steps_per_epoch)
+    train(trainer, facts, on_step or (lambda trainer, loss: None))
+    best = trainer.average.module
+    best.load_state_dict(trainer.best["weights"])
+    log.info("best validation AUC %.4f at epoch %d", trainer.best["auc"], trainer.best["epoch"])
+    return export(run, best, trainer.material.inputs, train_part, val_part)
+
+
+def _prepared(
+    run: ClassifierRun, train_part: LesionDataset, val_part: LesionDataset, device: torch.device
+) -> tuple[Trainer, dict[str, Any]]:
+    class_names = class_names_of(train_part)
+    frames = read_train(train_part, class_names)
+    mean, std = frames.channel_statistics()
+    inputs = InputFacts(size_px=run.size_px, mean=mean, std=std)  # type: ignore[arg-type] - three each
+    material = Material(
+        train=frames,
+        val=read_held_out(val_part, class_names, inputs),
+        inputs=inputs,
+        malignant=malignant_classes(class_names),
+    )
+    torch.manual_seed(run.seed)
+    architecture = Architecture(name=run.model, size_px=run.size_px, num_classes=len(class_names))
+    network = architecture.build(drop_path=run.drop_path, pretrained=run.pretrained)
+    facts = {"model": run.model, "size_px": run.size_px, "classes": list(class_names), "seed": run.seed}
+    facts |= {"data": train_part.fingerprint(), "batch_size": run.optim.batch_size}
+    facts |= {"augment": {key: str(value) for key, value in asdict(run.augment).items()}}
+    return Trainer(run, network, material, device), facts
+
+
+def _device(wanted: str) -> torch.device:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise InvalidRequest("device is cuda, but no GPU is visible to torch. Use --device cpu.")
+    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+class _Terminal:
+    """Progress on stderr; the first Ctrl-C (or SIGTERM) stops after the step that is running."""
+
+    def __init__(self) -> None:
+        self.stop = False
+        self.bar: tqdm | None = None
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, self._ask_to_stop)
+
+    def _ask_to_stop(self, number: int, frame: object) -> None:
+        self.stop = True
+
+    def on_step(self, trainer: Trainer, loss: float) -> None:
+        """Show one step; raise Cancelled when a stop was asked for."""
+        if self.bar is None:
+            total = trainer.run.optim.epochs * trainer.steps_per_epoch
+            self.bar = tqdm(total=total, initial=trainer.step - 1, unit="step", mininterval=2, file=sys.stderr)
+        best = trainer.best
+        self.bar.set_postfix_str(f"loss {loss:.3f}, best val AUC {best['auc']:.4f}", refresh=False)
+        self.bar.update()
+        if self.stop:
+            raise Cancelled(f"Stopped at step {trainer.step}; the state is kept. Go on with --resume.")
+
+
+def main() -> int:
+    """The command line: 0 done, 2 the user's mistake, 130 stopped by the user."""
+    run = _read_arguments()
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
+    try:
+        facts = run_training(run, _Terminal().on_step)
+    except Cancelled as stop:
+        sys.stderr.write(f"\n{stop}\n")
+        return 130
+    except DermaFluxError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    auc = facts.metrics["val"]["auc"]
+    sys.stdout.write(f"val AUC malignant {auc:.4f}, crop {facts.inputs.crop}, written to {run.run_dir / 'model'}\n")
+    return 0
+
+
+def _read_arguments() -> ClassifierRun:
+    try:
+        return tyro.extras.overridable_config_cli(PRESETS, prog="python -m training.train_classifier")
+    except InvalidRequest as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from None
+
+
+if __name__ == "__main__":
+    sys.exit(main())

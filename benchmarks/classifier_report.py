@@ -1,0 +1,175 @@
+"""How good the embedded classifier is: HAM10000 val and test, ISIC 2017 test, with intervals.
+
+`python -m benchmarks.classifier_report [--split test] [--record]` prints the tables of docs/classifier.md.
+Every picture goes through the served `LesionClassifier.predict`. Intervals are 95 % percentiles of 2,000
+bootstrap resamples of lesions (of pictures for ISIC 2017, which names no lesions).
+"""
+
+import csv
+import logging
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import tyro
+from PIL import Image
+
+from dermaflux.classification import LesionClassifier
+from dermaflux.classification.checkpoint import write_facts
+from dermaflux.domain.errors import DataNotFound, DermaFluxError
+from dermaflux.domain.lesion import Diagnosis
+from dermaflux.domain.records import Split
+from dermaflux.evaluation.classifier_metrics import (
+    Interval,
+    binary_metrics,
+    bootstrap_metrics,
+    sensitivity_at_specificity,
+    specificity_at_sensitivity,
+)
+from dermaflux.evaluation.classifier_metrics import auc as area
+from training.dataset import PictureSource, decode_rgb, load_ham10000
+
+SHOWN = (
+    "average_precision", "partial_auc_tpr80", "accuracy", "balanced_accuracy", "sensitivity", "specificity",
+    "sensitivity_at_specificity_80", "sensitivity_at_specificity_90", "sensitivity_at_specificity_95",
+    "specificity_at_sensitivity_95", "brier", "ece",
+)  # fmt: skip
+BOOTSTRAPPED = {
+    "auc": area,
+    "sensitivity_at_specificity_90": lambda t, s: sensitivity_at_specificity(t, s, 0.90),
+    "specificity_at_sensitivity_95": lambda t, s: specificity_at_sensitivity(t, s, 0.95),
+}
+CHUNK = 32
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportOptions:
+    """What to report."""
+
+    model: Path = Path("assets/models/classifier")
+    data_dir: Path = Path("../shared/data")
+    splits: tuple[str, ...] = ("val", "test", "isic2017")
+    """Any of val, test (HAM10000) and isic2017 (its test split)."""
+    record: bool = False
+    """Also write the figures into the checkpoint's config.json."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """Pictures to judge: class names, 1 for positive, and the lesion each belongs to."""
+
+    title: str
+    names: tuple[str, ...]
+    truth: np.ndarray
+    clusters: tuple[str, ...]
+    pictures: Iterator[Image.Image]
+
+
+def main() -> int:
+    """Print one section a part; 2 when the data or the model is not there."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    options = tyro.cli(ReportOptions, prog="python -m benchmarks.classifier_report")
+    try:
+        report(options)
+    except DermaFluxError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+def report(options: ReportOptions) -> None:
+    """Judge each part and print it; record the figures if asked to."""
+    classifier = LesionClassifier.from_folder(options.model)
+    print(f"model {options.model}, weights {classifier.facts.weights_sha256[:12]}, crop {classifier.facts.inputs.crop}")
+    found = {}
+    for name in options.splits:
+        part = _isic_test(options.data_dir) if name == "isic2017" else _ham(options.data_dir, Split(name))
+        found[name if name == "isic2017" else f"ham_{name}"] = _judge(classifier, part)
+    if options.record:
+        metrics = dict(classifier.facts.metrics) | found
+        write_facts(options.model, replace(classifier.facts, metrics=metrics))
+
+
+def _judge(classifier: LesionClassifier, part: Part) -> dict[str, float | int | list[float]]:
+    started, scores, classes = time.monotonic(), [], []
+    for chunk in _chunks(part.pictures):
+        for prediction in classifier.predict(chunk):
+            scores.append(prediction.malignant if prediction.malignant is not None else np.nan)
+            classes.append(max(prediction.diagnosis, key=prediction.diagnosis.__getitem__, default=""))
+    score, kept = np.array(scores), ~np.isnan(scores)
+    seconds = time.monotonic() - started
+    truth, clusters = part.truth[kept], np.array(part.clusters)[kept]
+    figures = binary_metrics(truth, score[kept], threshold=classifier.facts.threshold)
+    intervals = bootstrap_metrics(truth, score[kept], list(clusters), BOOTSTRAPPED)
+    _show(part, figures, intervals, int((~kept).sum()))
+    _show_classes(part, classes, score, classifier.facts.threshold)
+    print(f"\n{len(score)} pictures in {seconds:.0f} s with decoding ({len(score) / seconds:.0f} a second)")
+    return figures | {f"{name}_interval_95": [v.low, v.high] for name, v in intervals.items()}
+
+
+def _show(part: Part, figures: dict[str, float], intervals: dict[str, Interval], refused: int) -> None:
+    lesions = len(set(part.clusters))
+    print(f"\n## {part.title}\n")
+    print(f"{len(part.names)} pictures of {lesions} lesions, {part.truth.sum()} positive, {refused} refused\n")
+    print("| figure | value |\n|---|---|")
+    print(f"| AUC (95 % interval) | {intervals['auc']} |")
+    for name in SHOWN:
+        value = intervals[name] if name in intervals else f"{figures[name]:.3f}"
+        print(f"| {name.replace('_', ' ')} | {value} |")
+
+
+def _show_classes(part: Part, classes: Sequence[str], score: np.ndarray, threshold: float) -> None:
+    print("\n| class | n | called malignant | mean P(malignant) | top class right |\n|---|---|---|---|---|")
+    names, called = np.array(part.names), np.array(classes)
+    for name, count in sorted(Counter(part.names).items(), key=lambda item: -item[1]):
+        here = names == name
+        right = f"{(called[here] == name).mean():.2f}" if name in set(Diagnosis) else "-"
+        share, mean = np.mean(score[here] >= threshold), np.nanmean(score[here])
+        print(f"| {name} | {count} | {share:.2f} | {mean:.2f} | {right} |")
+
+
+def _ham(data_dir: Path, split: Split) -> Part:
+    data = load_ham10000(data_dir).split(split)
+    records = data.records
+    return Part(
+        title=f"HAM10000 {split}: malignant (mel, bcc, akiec) against the rest",
+        names=tuple(str(r.diagnosis) for r in records),
+        truth=np.array([int(r.diagnosis.is_malignant) for r in records]),
+        clusters=tuple(r.lesion_id for r in records),
+        pictures=(decode_rgb(data.source.read(r.image_path), r.image_path) for r in records),
+    )
+
+
+def _isic_test(data_dir: Path) -> Part:
+    table = data_dir / "isic2017.csv"
+    if not table.is_file():
+        raise DataNotFound(f"{table} does not exist. Point --data-dir at the folder with isic2017.csv.")
+    with table.open(newline="") as handle:
+        rows = [row for row in csv.DictReader(handle) if row["split"] == "test"]
+    source = PictureSource(data_dir / "isic2017_256.zip")
+    return Part(
+        title="ISIC 2017 test (squeezed to squares): melanoma against the rest, external",
+        names=tuple(row["dx"] for row in rows),
+        truth=np.array([int(row["dx"] == "melanoma") for row in rows]),
+        clusters=tuple(row["image_id"] for row in rows),
+        pictures=(decode_rgb(source.read(name), name) for name in (f"test/{row['image_id']}.jpg" for row in rows)),
+    )
+
+
+def _chunks(pictures: Iterator[Image.Image]) -> Iterator[list[Image.Image]]:
+    chunk: list[Image.Image] = []
+    for picture in pictures:
+        chunk.append(picture)
+        if len(chunk) == CHUNK:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""The command line: `python -m dermaflux VERB ...`. Exit codes: 0 done, 2 the user's mistake, 1 ours.
+
+The one place of the CLI where an error becomes a line on stderr.
+"""
+
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from importlib import import_module
+from typing import Any
+
+from dermaflux.cli import commands
+from dermaflux.cli.parsing import PROGRAM, HelpShown, parse
+from dermaflux.domain.errors import DermaFluxError
+from dermaflux.services import Services
+from dermaflux.settings import Settings
+
+log = logging.getLogger("dermaflux")
+
+# Command -> module of dermaflux.cli with a function of the command's name, imported only when it is run.
+_MODULES: Mapping[type, str] = {
+    commands.Caption: "making",
+    commands.Generate: "making",
+    commands.Measure: "judging",
+    commands.Classify: "judging",
+    commands.Segment: "judging",
+    commands.Export: "exporting",
+    commands.Adherence: "evaluating",
+    commands.Quality: "evaluating",
+    commands.Memorisation: "evaluating",
+    commands.Coverage: "evaluating",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code; every message of failure is one line on stderr."""
+    logging.basicConfig(
+        level=os.environ.get("LOGLEVEL", "WARNING"), format="%(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        command = parse(sys.argv[1:] if argv is None else argv)
+        with Services(Settings.load()) as services:
+            _verb(command)(services, command)
+        return 0
+    except HelpShown:
+        return 0
+    except DermaFluxError as error:
+        sys.stderr.write(f"{PROGRAM}: {' '.join(str(error).split())}\n")
+        return 2
+    except KeyboardInterrupt:
+        sys.stderr.write("Stopped. What was finished before is kept.\n")
+        return 130
+    except (
+        Exception
+    ):  # the one boundary: a fault of ours is shown in full and told apart by its code
+        log.exception("A fault of ours. Please report it with these lines.")
+        return 1
+
+
+def _verb(command: Any) -> Callable[[Services, Any], None]:
+    module = import_module(f"dermaflux.cli.{_MODULES[type(command)]}")
+    return getattr(module, type(command).__name__.lower())
+
+
+if __name__ == "__main__":
+    if hasattr(signal, "SIGPIPE"):
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` ends us quietly
+    sys.exit(main())

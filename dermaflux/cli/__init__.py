@@ -1,0 +1,1 @@
+"""The command line: flags, parsing, one module a group of verbs. It reaches everything through services."""

@@ -1,0 +1,156 @@
+"""The verb evaluate: adherence, quality, memorisation, coverage. It gathers images; services judge and compare them."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from dermaflux.cli.commands import Adherence, Coverage, Memorisation, Quality, RealFlags
+from dermaflux.cli.making import sampling_request
+from dermaflux.cli.output import ProgressBar, with_progress, write_json, write_line, write_table
+from dermaflux.cli.real_pictures import RealPictures, read_real
+from dermaflux.domain.records import DISCLAIMER, SamplingRequest
+from dermaflux.services import Services
+
+QUALITY_IMAGES = 1000
+
+
+def adherence(services: Services, command: Adherence) -> None:
+    """Sweep every slider with a model and report how well the images follow."""
+    base = sampling_request(services, "sweep", command.num_images, command.sampling)
+    with ProgressBar("Sweeping") as on_step:
+        report = services.evaluate_adherence(services.resolve(base), on_step)
+    if command.json:
+        write_json(report.to_dict() | {"request": _asked(base), "statement": DISCLAIMER})
+        return
+    write_table(
+        ("attribute", "Spearman", "within one level", "monotone", "measured"),
+        (
+            (name, a.spearman, a.within_one_level, a.monotone_share, a.num_measured)
+            for name, a in report.attributes.items()
+        ),
+    )
+    write_line(
+        f"\nrefused {report.refusal_share:.1%} of {report.num_images}; malignant AUC {report.malignant_auc}\n"
+    )
+    columns = list(next(iter(report.leakage.values())))
+    write_table(
+        ("moved", *columns), ((moved, *row.values()) for moved, row in report.leakage.items())
+    )
+
+
+def quality(services: Services, command: Quality) -> None:
+    """Compare a folder of synthetic pictures with real ones."""
+    flags = replace(command.reference, max_images=command.reference.max_images or QUALITY_IMAGES)
+    paths = _synthetic(services, command.images, flags)
+    with _real(flags) as reference:
+        real = _features(services, reference.pictures, reference.load, "Real")
+    synthetic = _features(services, paths, services.open_picture, "Synthetic")
+    report = services.evaluate_quality(real, synthetic, flags.seed)
+    if command.json:
+        write_json(report.to_dict() | {"statement": DISCLAIMER})
+        return
+    figures = report.to_dict()
+    write_table(
+        ("figure", "synthetic", "real (floor)"),
+        (
+            (name, value, figures["real_floor"][name])
+            for name, value in figures["synthetic"].items()
+        ),
+    )
+    write_line(f"{report.num_synthetic} images each against {report.num_reference} real ones")
+
+
+def memorisation(services: Services, command: Memorisation) -> None:
+    """Look for synthetic pictures that copy a real one."""
+    paths = _synthetic(services, command.images, command.reference)
+    with _real(command.reference) as reference:
+        pictures = reference.pictures
+        real = _features(services, pictures, reference.load, "Real")
+    synthetic = _features(services, paths, services.open_picture, "Synthetic")
+    report = services.evaluate_memorisation(
+        synthetic, real, [picture.lesion_id for picture in pictures]
+    )
+    nearest = [
+        {
+            "path": str(paths[found.synthetic_index]),
+            "nearest": pictures[found.training_index].name,
+            "distance": found.distance,
+            "is_copy": found.is_copy,
+        }
+        for found in report.nearest
+    ]
+    if command.json:
+        write_json(report.to_dict() | {"nearest": nearest, "statement": DISCLAIMER})
+        return
+    write_line(
+        f"{report.num_copies} of {report.num_synthetic} lie within {report.calibration.threshold:.3g} of a real one "
+        f"({report.calibration.false_alarm_share:.0%} of real pictures lie so near to another lesion)"
+    )
+    write_table(
+        ("path", "nearest", "distance", "copy"), (tuple(found.values()) for found in nearest[:20])
+    )
+
+
+def coverage(services: Services, command: Coverage) -> None:
+    """Count a dataset by diagnosis and level, beside real pictures if there are some."""
+    real = _facts(services, command) if command.real else ()
+    report = services.evaluate_coverage(command.dataset, list(real))
+    if command.json:
+        write_json(report.to_dict() | {"dataset": command.dataset, "statement": DISCLAIMER})
+        return
+    write_table(
+        ("diagnosis", "attribute", "level", "synthetic", "real"),
+        (
+            (cell.diagnosis, cell.attribute, cell.level, cell.synthetic, cell.real)
+            for cell in report.cells
+        ),
+    )
+    if report.covered_share is not None:
+        write_line(
+            f"{report.covered_share:.0%} of the cells that real pictures fill hold a synthetic one"
+        )
+
+
+def _facts(services: Services, command: Coverage) -> Iterator[Any]:
+    assert command.real is not None
+    with read_real(command.real, command.split, command.max_images, command.seed) as reference:
+        for picture in with_progress([p for p in reference.pictures if p.diagnosis], "Measuring"):
+            assert picture.diagnosis is not None
+            yield services.lesion_facts(picture.diagnosis, services.measure(reference.load(picture)))
+
+
+def _features(
+    services: Services,
+    sources: list[Any],
+    load: Callable[[Any], Image.Image],
+    what: str,
+    batch_size: int = 64,
+) -> np.ndarray:
+    """(N, D) features of pictures, read and embedded a batch at a time so that any number fits."""
+    starts = range(0, len(sources), batch_size)
+    rows = [
+        services.embed([load(source) for source in sources[start : start + batch_size]])
+        for start in with_progress(starts, what)
+    ]
+    return np.concatenate(rows)
+
+
+def _real(flags: RealFlags) -> RealPictures:
+    return read_real(flags.real, flags.split, flags.max_images, flags.seed)
+
+
+def _synthetic(services: Services, folder: Path, flags: RealFlags) -> list[Path]:
+    paths = services.find_pictures([folder])
+    order = np.random.default_rng(flags.seed).permutation(len(paths))[: flags.max_images]
+    return [paths[index] for index in sorted(order)]
+
+
+def _asked(request: SamplingRequest) -> dict[str, Any]:
+    values = replace(request, spec=None).to_dict()
+    return {
+        name: values[name] for name in ("model", "adapter", "adapter_weight", "seed", "num_images")
+    }

@@ -1,0 +1,102 @@
+"""Judging sets and models: wires the pure figures of `evaluation` to the generator, the judges and the store."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dermaflux.domain.caption import compose
+from dermaflux.domain.lesion import Diagnosis, LesionSpec
+from dermaflux.domain.records import GeneratedImage, Measurement, SamplingRequest
+from dermaflux.services.making import Making
+from dermaflux.services.records import OnStep, assessment_of
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from dermaflux.evaluation.adherence import AdherenceReport
+    from dermaflux.evaluation.coverage import CoverageReport, LesionFacts
+    from dermaflux.evaluation.memorisation import MemorisationReport
+    from dermaflux.evaluation.quality import QualityReport
+
+_SWEPT_FROM = (Diagnosis.NV, Diagnosis.MEL)
+
+
+class Evaluating(Making):
+    """The four evaluations. Pictures and features are gathered by the caller, who knows where they are."""
+
+    def evaluate_adherence(
+        self, request: SamplingRequest, on_step: OnStep | None = None
+    ) -> "AdherenceReport":
+        """Sweep every slider from the middle of a nevus and of a melanoma; the request's caption and spec are set here.
+
+        Each of the 39 requests of the sweep makes request.num_images images with the same seeds.
+        """
+        from dermaflux.evaluation import adherence
+
+        points = adherence.sweep_points(
+            [adherence.middle_spec(diagnosis) for diagnosis in _SWEPT_FROM]
+        )
+        samples = []
+        for sample in adherence.run_sweep(points, self._images_of(request), self.assess):
+            samples.append(sample)
+            if on_step:
+                on_step(len(samples), len(points) * request.num_images)
+        return adherence.adherence_report(samples)
+
+    def evaluate_quality(
+        self, real: "np.ndarray", synthetic: "np.ndarray", seed: int = 0
+    ) -> "QualityReport":
+        """Compare features (N, D) of synthetic images with real ones, beside the real-to-real floor."""
+        import numpy as np
+
+        from dermaflux.evaluation import quality
+
+        # Features come with length 1; at mean square 1 an entry, KID's kernel (x.y / D + 1)^3 sees the cosine.
+        scale = np.sqrt(real.shape[1])
+        return quality.quality_report(real * scale, synthetic * scale, np.random.default_rng(seed))
+
+    def evaluate_memorisation(
+        self, synthetic: "np.ndarray", real: "np.ndarray", lesion_ids: Sequence[str]
+    ) -> "MemorisationReport":
+        """Look for synthetic images (M, D) that copy a real one (N, D), by a threshold calibrated on the real ones."""
+        from dermaflux.evaluation import memorisation
+
+        return memorisation.memorisation_report(
+            synthetic, real, memorisation.calibrate(real, lesion_ids)
+        )
+
+    def evaluate_coverage(
+        self, dataset: str, real: Sequence["LesionFacts"] = ()
+    ) -> "CoverageReport":
+        """Count the accepted images of a dataset by diagnosis and measured level, beside real ones."""
+        from dermaflux.evaluation.coverage import coverage_report
+
+        accepted = [
+            self.lesion_facts(Diagnosis(spec["diagnosis"]), assessment_of(stored).measurement)
+            for stored in self._store().accepted(dataset)
+            if (spec := stored.generated.get("spec"))  # free text asks for no diagnosis to count it under
+        ]
+        return coverage_report(accepted, real)
+
+    def lesion_facts(self, diagnosis: Diagnosis, measurement: Measurement) -> "LesionFacts":
+        """What coverage counts of one picture."""
+        from dermaflux.evaluation.coverage import LesionFacts
+
+        return LesionFacts(
+            diagnosis=diagnosis,
+            asymmetry=measurement.asymmetry,
+            border=measurement.border,
+            num_colours=measurement.num_colours,
+        )
+
+    def _images_of(
+        self, request: SamplingRequest
+    ) -> Callable[[LesionSpec], Sequence["Image.Image"]]:
+        def images(spec: LesionSpec) -> list["Image.Image"]:
+            asked = replace(request, caption=compose(spec), spec=spec)
+            return [
+                event.image for event in self.generate(asked) if isinstance(event, GeneratedImage)
+            ]
+
+        return images

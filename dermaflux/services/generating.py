@@ -1,0 +1,200 @@
+"""Generation as a job: queue it, do it on the one worker thread, follow it from any page.
+
+The handler streams: previews to followers, then each finished image judged, stored and shown.
+"""
+
+import logging
+import threading
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from dermaflux.domain.errors import ModelNotAvailable
+from dermaflux.domain.records import (
+    Assessment,
+    GeneratedImage,
+    Measurement,
+    Prediction,
+    SamplingRequest,
+    StepPreview,
+)
+from dermaflux.services import records
+from dermaflux.services.making import Making
+from dermaflux.services.wiring import Once
+from dermaflux.settings import Settings
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+    from dermaflux.jobs import Job, JobContext, JobQueue, JobWorker
+
+log = logging.getLogger(__name__)
+
+GENERATE = "generate"
+WARM_UP_DELAY_SECONDS = 4.0
+
+
+class Generating(Making):
+    """The queue of generation jobs and its worker."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__(settings)
+        self._queue = Once(self._build_queue)
+        self._worker = Once(self._build_worker)
+
+    def start(self) -> None:
+        """Open and migrate the storage, mark what a killed process left, begin to work. Raises StorageNotWritable."""
+        super().start()
+        self._worker()
+
+    def close(self) -> None:
+        """Stop the worker after its current step, then give the storage back. May be called twice."""
+        if self._worker.is_built:
+            self._worker().stop()
+        super().close()
+
+    def warm_up(self, delay_seconds: float = WARM_UP_DELAY_SECONDS) -> None:
+        """Load the default model in the background, so that the first click need not wait for it.
+
+        It begins after a moment: importing torch at once would hold up the first page.
+        """
+        timer = threading.Timer(delay_seconds, self._warm_up)
+        timer.name, timer.daemon = "dermaflux-warm-up", True
+        timer.start()
+
+    def submit_generation(self, user: str, request: SamplingRequest) -> records.GenerationJob:
+        """Queue a request. Raises InvalidRequest, ModelNotAvailable or QueueFull at once."""
+        request = self.resolve(request)
+        self._worker()
+        return _record(self._queue().submit(user, GENERATE, request.to_dict(), request.num_images))
+
+    def job(self, job_id: str) -> records.GenerationJob:
+        """The job as it stands. Raises DataNotFound."""
+        return _record(self._queue().get(job_id))
+
+    def jobs(self, user: str, limit: int = 20) -> tuple[records.GenerationJob, ...]:
+        """The user's latest jobs, the newest first."""
+        return tuple(_record(job) for job in self._queue().list(user, limit))
+
+    def cancel(self, job_id: str) -> records.GenerationJob:
+        """Take a waiting job out, stop a running one at its next step; what is finished is kept."""
+        return _record(self._queue().cancel(job_id))
+
+    def retry(self, job_id: str) -> records.GenerationJob:
+        """Let a failed, cancelled or interrupted job wait again. Raises InvalidRequest or QueueFull."""
+        self._worker()
+        return _record(self._queue().retry(job_id))
+
+    def follow(self, job_id: str) -> Iterator[records.JobEvent]:
+        """The job's events until it ended: first all that is there already, then what comes.
+
+        Raises DataNotFound at once. Closing the iterator ends the following, not the job.
+        """
+        self._queue().state(job_id)
+        return self._follow(job_id)
+
+    def _follow(self, job_id: str) -> Iterator[records.JobEvent]:
+        from dermaflux.jobs import events
+
+        shown: set[str] = set()
+        for event in self._worker().follow(job_id):
+            match event:
+                case events.Waiting(ahead=ahead):
+                    yield records.Waiting(job_id=job_id, ahead=ahead)
+                case events.Progress(done=done, total=total):
+                    yield records.Progress(job_id=job_id, done=done, total=total)
+                case events.Update(data=preview):
+                    yield _preview(job_id, preview)
+                case events.Result(key=index, data=image_id):
+                    shown.add(image_id)
+                    yield self._finished(job_id, index, image_id)
+                case events.Ended(job=job):
+                    yield from self._rest(job, shown)
+                    yield records.Ended(job_id=job_id, state=str(job.state), error=job.error)
+
+    def _rest(self, job: "Job", shown: set[str]) -> Iterator[records.Finished]:
+        """The images that were finished before this process, or before this follower came."""
+        for index, image_id in enumerate(job.result):
+            if image_id not in shown:
+                yield self._finished(job.id, index, image_id)
+
+    def _finished(self, job_id: str, index: object, image_id: str) -> records.Finished:
+        stored = self.image(image_id)
+        assert isinstance(index, int)
+        return records.Finished(
+            job_id=job_id, image_index=index, stored=stored, assessment=records.assessment_of(stored)
+        )
+
+    def _do(self, job: "Job", context: "JobContext") -> None:
+        """The handler: runs on the worker's thread."""
+        from dermaflux.jobs import Update
+
+        request = SamplingRequest.from_dict(job.payload)
+        for event in self.generate(request, context.should_stop):
+            if isinstance(event, StepPreview):
+                context.publish(Update(key=event.image_index, data=event))
+            else:
+                self._keep(event, job, context)
+                context.progress(event.image_index + 1, request.num_images)
+
+    def _keep(self, generated: GeneratedImage, job: "Job", context: "JobContext") -> None:
+        from dermaflux.jobs import Result
+
+        stored = self._store().add_image(generated, self._assessed(generated.image), job.id)
+        context.add_result(stored.image_id)
+        context.publish(Result(key=generated.image_index, data=stored.image_id))
+
+    def _assessed(self, image: "Image.Image") -> Assessment:
+        """The assessment; where a judge is not installed, its refusal: the image itself is still good."""
+        try:
+            measurement = self.measure(image)
+        except ModelNotAvailable as error:
+            measurement = Measurement(refused=str(error))
+        try:
+            prediction = self.classify(image)
+        except ModelNotAvailable as error:
+            prediction = Prediction(refused=str(error))
+        return Assessment(measurement=measurement, prediction=prediction)
+
+    def _warm_up(self) -> None:
+        try:
+            self._generator().catalogue.model(self.settings.model)
+            self._generator().warm_up(self.settings.model)
+            self._classifier()
+            self._measurer()
+        except ModelNotAvailable as error:
+            log.warning("not warmed up: %s", error)
+
+    def _build_queue(self) -> "JobQueue":
+        from dermaflux.jobs import JobQueue
+
+        return JobQueue(self._engine(), self.settings.max_waiting)
+
+    def _build_worker(self) -> "JobWorker":
+        from dermaflux.jobs import JobWorker
+
+        worker = JobWorker(self._queue(), {GENERATE: self._do})
+        worker.start()
+        return worker
+
+
+def _record(job: "Job") -> records.GenerationJob:
+    return records.GenerationJob(
+        job_id=job.id,
+        user=job.user,
+        state=str(job.state),
+        request=job.payload,
+        done=job.done,
+        total=job.total,
+        error=job.error,
+        image_ids=job.result,
+    )
+
+
+def _preview(job_id: str, preview: StepPreview) -> records.Preview:
+    return records.Preview(
+        job_id=job_id,
+        image_index=preview.image_index,
+        step=preview.step,
+        num_steps=preview.num_steps,
+        image=preview.image,
+    )

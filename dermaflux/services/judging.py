@@ -1,0 +1,68 @@
+"""What is seen on an image: measurement, classification, mask, saliency, features. Any picture, stored or not."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dermaflux.domain.records import Assessment, Measurement, Prediction
+from dermaflux.services import pictures
+from dermaflux.services.wiring import Wiring
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+
+class Judging(Wiring):
+    """The measurer and the classifier behind plain calls. Raises ModelNotAvailable when a model is missing."""
+
+    def assess(self, image: "Image.Image") -> Assessment:
+        """Measure and classify one image."""
+        return Assessment(measurement=self.measure(image), prediction=self.classify(image))
+
+    def measure(self, image: "Image.Image") -> Measurement:
+        """Asymmetry, border and colours, or why not."""
+        return self._measurer().measure(image)
+
+    def classify(self, image: "Image.Image") -> Prediction:
+        """The calibrated P(malignant) and the diagnoses, or why not."""
+        return self._classifier().predict([image])[0]
+
+    def segment(self, image: "Image.Image") -> "Image.Image":
+        """The lesion mask of an image: mode L, 0 or 255, in its size; all 0 when no lesion is found."""
+        from PIL import Image
+
+        mask = self._measurer().segment(image)
+        return Image.fromarray(mask.astype("uint8") * 255)
+
+    def embed(self, images: Sequence["Image.Image"]) -> "np.ndarray":
+        """(N, D) features of the embedded classifier, in which sets of images are compared."""
+        return self._classifier().embed(images)
+
+    def measure_file(self, path: Path) -> Measurement:
+        """Measure a picture file. Raises ImageNotReadable."""
+        return self.measure(self.open_picture(path))
+
+    def classify_file(self, path: Path) -> Prediction:
+        """Classify a picture file. Raises ImageNotReadable."""
+        return self.classify(self.open_picture(path))
+
+    def segment_file(self, path: Path) -> "Image.Image":
+        """The lesion mask of a picture file: mode L, 0 or 255, in its size. Raises ImageNotReadable."""
+        return self.segment(self.open_picture(path))
+
+    def find_pictures(self, paths: Iterable[Path]) -> list[Path]:
+        """The picture files among files and folders. Raises DataNotFound or InvalidRequest."""
+        return pictures.find_pictures(paths)
+
+    def open_picture(self, path: Path) -> "Image.Image":
+        """A decoded picture file. Raises ImageNotReadable."""
+        return pictures.open_picture(path)
+
+    def prepare_folder(self, folder: Path) -> Path:
+        """The folder, made when missing and shown to be writable. Raises StorageNotWritable."""
+        return pictures.prepare_folder(folder)
+
+    def write_whole(self, path: Path, content: bytes) -> None:
+        """Write a file so that nobody ever sees half of it. Raises StorageNotWritable."""
+        pictures.write_whole(path, content)

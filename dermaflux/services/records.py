@@ -1,0 +1,117 @@
+"""What services hand to pages and the CLI: the events of a job and the choices on offer.
+
+Frozen records only. They carry domain records and plain values, so a front end needs no capability.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dermaflux.domain.lesion import Colour
+from dermaflux.domain.records import Assessment, Measurement, Prediction, StoredImage
+
+if TYPE_CHECKING:
+    from PIL import Image
+
+OnStep = Callable[[int, int], None]
+"""Progress of long work: called with (done, total) after every step; total 0 while it is not known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GenerationJob:
+    """A generation request in the queue. state: waiting, running, done, failed, cancelled or interrupted.
+
+    `request` is the SamplingRequest as a dict, every default filled in; `image_ids` are the images stored so far.
+    """
+
+    job_id: str
+    user: str
+    state: str
+    request: Mapping[str, Any]
+    done: int
+    total: int
+    error: str | None = None
+    image_ids: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The job has not begun; `ahead` others come first (0 = next)."""
+
+    job_id: str
+    ahead: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preview:
+    """The clean image as estimated after a step of one image. Never stored."""
+
+    job_id: str
+    image_index: int
+    step: int
+    num_steps: int
+    image: "Image.Image"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """One image is done, judged and stored."""
+
+    job_id: str
+    image_index: int
+    stored: StoredImage
+    assessment: Assessment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How many of the job's images are done."""
+
+    job_id: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """The job is over: state is done, cancelled, failed or interrupted; error in words when failed."""
+
+    job_id: str
+    state: str
+    error: str | None = None
+
+
+JobEvent = Waiting | Preview | Finished | Progress | Ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelChoice:
+    """A base model on offer and its own defaults. available is False while its weights are elsewhere."""
+
+    name: str
+    size_px: int
+    num_steps: int
+    guidance_scale: float
+    licence: str
+    available: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdapterChoice:
+    """A LoRA on offer."""
+
+    name: str
+
+
+def assessment_of(stored: StoredImage) -> Assessment:
+    """The assessment that was stored with an image; refusals where none was."""
+    if not stored.assessment:
+        why = "This image was stored without an assessment."
+        return Assessment(measurement=Measurement(refused=why), prediction=Prediction(refused=why))
+    measured, predicted = (
+        dict(stored.assessment["measurement"]),
+        dict(stored.assessment["prediction"]),
+    )
+    measured["colours"] = tuple(Colour(name) for name in measured["colours"] or ())
+    predicted["diagnosis"] = predicted["diagnosis"] or {}
+    return Assessment(measurement=Measurement(**measured), prediction=Prediction(**predicted))

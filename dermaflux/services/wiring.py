@@ -1,0 +1,111 @@
+"""Builds each capability once, on first use, under a lock. The only place that knows both Settings and capabilities.
+
+Building Wiring opens nothing and imports nothing heavy; torch comes with the first model, the database with `start`.
+"""
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+from dermaflux.services.pictures import prepare_folder
+from dermaflux.settings import Settings
+
+if TYPE_CHECKING:
+    from sqlalchemy import Engine
+
+    from dermaflux.classification import LesionClassifier
+    from dermaflux.curation.store import CurationStore
+    from dermaflux.generation import Generator, ModelCatalogue
+    from dermaflux.measurement.measurer import Measurer
+
+log = logging.getLogger(__name__)
+
+Built = TypeVar("Built")
+
+
+class Once(Generic[Built]):
+    """A thing that is built when it is first asked for, once, however many threads ask."""
+
+    def __init__(self, build: Callable[[], Built]) -> None:
+        self._build = build
+        self._lock = threading.Lock()
+        self._thing: Built | None = None
+
+    def __call__(self) -> Built:
+        """The thing; a failure to build raises and is tried again by the next caller."""
+        with self._lock:
+            if self._thing is None:
+                self._thing = self._build()
+            return self._thing
+
+    @property
+    def is_built(self) -> bool:
+        """Whether anyone has asked yet."""
+        return self._thing is not None
+
+
+class Wiring:
+    """The parts of one deployment. `start` opens the storage, `close` gives everything back."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        self.settings = settings or Settings.load()
+        self._generator = Once(self._build_generator)
+        self._measurer = Once(self._build_measurer)
+        self._classifier = Once(self._build_classifier)
+        self._engine = Once(self._build_engine)
+        self._store = Once(self._build_store)
+
+    def start(self) -> None:
+        """Open and migrate the storage. Raises StorageNotWritable in one line."""
+        self._store()
+
+    def close(self) -> None:
+        """Give the storage back. Nothing may be used afterwards."""
+        if self._engine.is_built:
+            self._engine().dispose()
+
+    def __enter__(self) -> Self:
+        """For `with`: nothing is opened until it is used."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close."""
+        self.close()
+
+    def catalogue(self) -> "ModelCatalogue":
+        """The models and adapters on offer; reads small files only."""
+        from dermaflux.generation import ModelCatalogue
+
+        return ModelCatalogue(self.settings.models_dir)
+
+    def _build_generator(self) -> "Generator":
+        from dermaflux.generation import Generator
+
+        return Generator(
+            self.catalogue(), device=self.settings.device, precision=self.settings.precision
+        )
+
+    def _build_measurer(self) -> "Measurer":
+        from dermaflux.measurement.measurer import Measurer
+
+        return Measurer.from_folder(self.settings.models_dir)
+
+    def _build_classifier(self) -> "LesionClassifier":
+        from dermaflux.classification import LesionClassifier
+
+        device = self.settings.device if self.settings.device.startswith("cuda") else "cpu"
+        return LesionClassifier.from_folder(self.settings.models_dir / "classifier", device)
+
+    def _build_engine(self) -> "Engine":
+        from dermaflux.curation.store import migrate, open_engine
+
+        prepare_folder(self.settings.data_dir)
+        engine = open_engine(self.settings.resolved_database_url)
+        migrate(engine)
+        return engine
+
+    def _build_store(self) -> "CurationStore":
+        from dermaflux.curation.store import CurationStore
+
+        return CurationStore(self._engine(), self.settings.data_dir / "images")

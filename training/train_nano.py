@@ -23,6 +23,8 @@ from tqdm import tqdm
 
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import Split
+from dermaflux.generation.catalogue import entry_of_folder
+from dermaflux.generation.loading import choose_placement, load_pipeline
 from dermaflux.generation.nano import NanoConfig, build_nano_pipeline
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.flow_model import FlowModel
@@ -52,6 +54,8 @@ class TrainNanoConfig:
     out: Path = Path("assets/models/nano")
     size_px: int = 128
     model: NanoConfig = field(default_factory=NanoConfig)
+    start_from: Path | None = None
+    """A saved nano to go on from, with its sizes and its patch basis; `model` is then not read."""
     style: CaptionStyle = field(default_factory=CaptionStyle)
     num_steps: int = 6000
     max_minutes: float | None = None
@@ -125,10 +129,9 @@ class NanoTrainer:
         self.folder = config.runs_dir / config.name
         self.train = load_captioned(config.data_dir, config.measured, Split.TRAIN, config.size_px)
         self.val = load_captioned(config.data_dir, config.measured, Split.VAL, config.size_px)
-        self.pipeline: FluxPipeline = build_nano_pipeline(config.model, vocabulary_corpus())
-        self.pipeline.vae.fit(to_unit_range(self.train.images[:: max(1, len(self.train) // 1500)]))
+        self.pipeline, self.text_tokens = _first_pipeline(config, self.train.images)
         self.pipeline.vae.to(config.device)
-        self.model = FlowModel(self.pipeline, config.model.text_tokens).to(config.device).train()
+        self.model = FlowModel(self.pipeline, self.text_tokens).to(config.device).train().requires_grad_(True)
         self.optimizer = torch.optim.AdamW(
             self.model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
         )
@@ -248,7 +251,20 @@ def train(config: TrainNanoConfig) -> Path:
         trainer.save()
         bar.close()
     trainer.ema.copy_to(trainer.model.parameters())
-    return export_nano(trainer.pipeline, config.out, config.size_px, config.model.text_tokens)
+    return export_nano(trainer.pipeline, config.out, config.size_px, trainer.text_tokens)
+
+
+def _first_pipeline(config: TrainNanoConfig, images: Tensor) -> tuple[FluxPipeline, int]:
+    """What the run begins with, in float32, and its T5 length: untrained with a fitted patch basis, or a saved nano.
+
+    Raises ModelNotAvailable when `start_from` cannot be loaded whole.
+    """
+    if config.start_from is not None:
+        entry = entry_of_folder(config.start_from, name=config.start_from.name)
+        return load_pipeline(entry, choose_placement("cpu", "float32")), entry.text_tokens
+    pipeline = build_nano_pipeline(config.model, vocabulary_corpus())
+    pipeline.vae.fit(to_unit_range(images[:: max(1, len(images) // 1500)]))
+    return pipeline, config.model.text_tokens
 
 
 def _record(trainer: NanoTrainer, running_loss: float) -> None:

@@ -11,7 +11,7 @@ import torch
 from diffusers import FluxPipeline
 from PIL import Image, ImageDraw
 
-from dermaflux.domain.errors import DataNotFound, InvalidRequest
+from dermaflux.domain.errors import DataNotFound, InvalidRequest, ModelNotAvailable
 from dermaflux.domain.records import Split
 from dermaflux.generation.patch_autoencoder import PatchAutoencoder
 from training.nano_data import CaptionStyle, draw_batch, load_captioned
@@ -126,3 +126,23 @@ def test_it_learns_and_exports_a_pipeline_that_loads(config):
 def test_every_preset_is_valid():
     assert set(PRESETS) == {"smoke", "cpu", "h200"}
     assert all(text for text, _ in PRESETS.values())
+
+
+def test_it_goes_on_from_a_saved_nano_with_all_of_its_weights_learning(config, tmp_path):
+    saved = train(config)
+    later = NanoTrainer(replace(config, name="later", start_from=saved, learning_rate=1e-2, warmup_steps=0))
+    first = NanoTrainer(config)
+    first.resume()
+    first.ema.copy_to(first.model.parameters())
+    for kept, loaded in zip(first.model.parameters(), later.model.parameters(), strict=True):
+        assert torch.allclose(kept, loaded, atol=2e-3)  # float16 on disk
+    assert torch.allclose(first.pipeline.vae.analysis, later.pipeline.vae.analysis, atol=2e-3)
+    before = [weight.clone() for weight in later.model.parameters()]
+    later.run_step()
+    moved = [not torch.equal(a, b) for a, b in zip(before, later.model.parameters(), strict=True)]
+    assert sum(moved) > 0.9 * len(moved)
+
+
+def test_a_folder_to_go_on_from_that_holds_no_pipeline_is_refused(config, tmp_path):
+    with pytest.raises(ModelNotAvailable):
+        NanoTrainer(replace(config, start_from=tmp_path))

@@ -1,3 +1,4 @@
+import contextlib
 import os
 import resource
 import sqlite3
@@ -156,25 +157,27 @@ def test_a_read_only_image_folder_is_refused(read_only_folder, unprivileged):
         ImagePool(read_only_folder / "images").write(b"content", sha256_of(b"content"))
 
 
-@pytest.fixture
-def files_stay_small():
-    """A full disk in small: no file may grow over 1000 bytes."""
+@contextlib.contextmanager
+def small_files():
+    """A full disk in small: no file may grow over 1000 bytes. No fixture: pytest itself writes to files between."""
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (1000, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_an_image_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path, files_stay_small):
+def test_an_image_that_does_not_fit_on_the_disk_leaves_nothing(tmp_path):
     content = b"x" * 5000
-    with pytest.raises(StorageNotWritable, match="write the image"):
+    with small_files(), pytest.raises(StorageNotWritable, match="write the image"):
         ImagePool(tmp_path / "images").write(content, sha256_of(content))
     assert [p for p in (tmp_path / "images").rglob("*") if p.is_file()] == []
 
 
-def test_an_export_that_does_not_fit_leaves_nothing(filled, tmp_path, files_stay_small):
+def test_an_export_that_does_not_fit_leaves_nothing(filled, tmp_path):
     request = ExportRequest(dataset="first", format=ExportFormat.IMAGEFOLDER, folder=tmp_path / "out")
-    with pytest.raises(StorageNotWritable, match="write the export"):
+    with small_files(), pytest.raises(StorageNotWritable, match="write the export"):
         export_dataset(filled, request)
     assert [p.name for p in tmp_path.iterdir()] == ["data"]
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from dermaflux.domain.errors import InvalidRequest
 from training.augmentation import AugmentConfig
+from training.precision import check_precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,8 +81,8 @@ class ClassifierRun:
     drop_path: float = 0.1
     device: str = "auto"
     """auto, cpu or cuda."""
-    precision: str = "bf16"
-    """bf16 (autocast) or fp32."""
+    precision: str = "auto"
+    """auto, bf16 (autocast) or fp32."""
     seed: int = 0
     resume: bool = False
     """Go on from the run's last checkpoint."""
@@ -91,8 +92,7 @@ class ClassifierRun:
 
     def __post_init__(self) -> None:
         """Raise InvalidRequest naming the field outside its range."""
-        if self.precision not in ("bf16", "fp32"):
-            raise InvalidRequest(f"precision is {self.precision!r}. Choose bf16 or fp32.")
+        check_precision(self.precision)
         if self.device not in ("auto", "cpu", "cuda"):
             raise InvalidRequest(f"device is {self.device!r}. Choose auto, cpu or cuda.")
         if self.early_size_px is not None and (self.early_size_px < 16 or self.early_size_px % 16):

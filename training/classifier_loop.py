@@ -25,6 +25,7 @@ from dermaflux.domain.errors import Cancelled, ModelNotAvailable
 from training.augmentation import mixed, random_views
 from training.classifier_config import ClassifierRun
 from training.classifier_data import HeldOut, TrainFrames
+from training.precision import autocast
 
 STATE_NAME = "state.pt"
 HISTORY_NAME = "history.jsonl"
@@ -85,7 +86,7 @@ class Trainer:
         torch.manual_seed(self.run.seed * 1_000_003 + self.step)  # drop path draws from the global generator
         x_BCHW, targets_BK = self._batch(rng)
         self.network.train()
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.run.precision == "bf16"):
+        with autocast(self.run.precision, self.device):
             logits = self.network(x_BCHW)
         loss = self._loss(logits.float(), targets_BK)
         for group in self.optimiser.param_groups:

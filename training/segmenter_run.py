@@ -3,7 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from dermaflux.domain.errors import InvalidRequest
 from dermaflux.measurement.segmenter import SegmenterConfig
+from training.precision import check_precision
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,8 +25,8 @@ class SegmenterRun:
     weight_decay: float = 0.02
     ema_decay: float = 0.99
     sizes_px: tuple[tuple[int, int], ...] = ((96, 128), (112, 112), (80, 112))
-    precision: str = "bf16"
-    """bf16 or fp32; on CPUs with AVX512-BF16 bf16 with channels_last is twice as fast."""
+    precision: str = "auto"
+    """auto, bf16 or fp32; on CPUs with AVX512-BF16 bf16 with channels_last is twice as fast."""
     device: str = "cpu"
     num_threads: int = 2
     limit: int | None = None
@@ -34,14 +36,13 @@ class SegmenterRun:
     """Go on from the checkpoint in run_dir."""
 
     def __post_init__(self) -> None:
-        """Raise ValueError naming the field outside its range."""
-        if self.precision not in ("bf16", "fp32"):
-            raise ValueError(f"precision is {self.precision!r}; choose bf16 or fp32")
+        """Raise InvalidRequest naming the field outside its range."""
+        check_precision(self.precision)
         if min(self.epochs, self.batch_size, self.num_threads) < 1:
-            raise ValueError("epochs, batch_size and num_threads must be at least 1")
+            raise InvalidRequest("epochs, batch_size and num_threads must be at least 1.")
         multiple = self.network.multiple_px
         if any(side % multiple for size in self.sizes_px for side in size):
-            raise ValueError(f"sizes_px must be multiples of {multiple}")
+            raise InvalidRequest(f"sizes_px must be multiples of {multiple}.")
 
 
 PRESETS = {

@@ -36,6 +36,7 @@ from training.nano_data import (
     to_unit_range,
 )
 from training.nano_export import export_nano, vocabulary_corpus
+from training.precision import autocast, check_precision
 from training.rectified_flow import interpolate, logit_normal_times, shifted, velocity_loss
 from training.schedules import cosine_with_warmup
 
@@ -72,12 +73,11 @@ class TrainNanoConfig:
     num_val: int = 128
     seed: int = 0
     device: str = "cpu"
-    precision: str = "bf16"
+    precision: str = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what cannot be trained, naming the field."""
-        if self.precision not in ("fp32", "bf16"):
-            raise InvalidRequest(f"precision is {self.precision!r}. Choose fp32 or bf16.")
+        check_precision(self.precision)
         if self.size_px % 16:
             raise InvalidRequest(f"size_px is {self.size_px}; it must be a multiple of 16.")
         if not 0 <= self.caption_dropout < 1:
@@ -218,7 +218,7 @@ class NanoTrainer:
             return self.pipeline.vae.encode(images.to(self.config.device)).latent_dist.mode()
 
     def _loss(self, data: Tensor, noise: Tensor, times: Tensor, captions: list[str]) -> Tensor:
-        with torch.autocast(data.device.type, torch.bfloat16, enabled=self.config.precision == "bf16"):
+        with autocast(self.config.precision, data.device):
             predicted = self.model(interpolate(data, noise, times), times, captions)
         return velocity_loss(predicted, data, noise)
 

@@ -32,6 +32,7 @@ from dermaflux.measurement.segmenter import (
 )
 from training.dataset import LesionDataset, as_uint8, load_ham10000
 from training.pictures import FrameTransform
+from training.precision import autocast
 from training.segmenter_augment import augment
 from training.segmenter_run import PRESETS, SegmenterRun
 
@@ -80,7 +81,7 @@ class Trainer:
         """One update on augmented float batches; returns the loss."""
         self.network.train()
         images = images.to(self.run.device).contiguous(memory_format=torch.channels_last)
-        with self.autocast():
+        with autocast(self.run.precision, self.run.device):
             logits = self.network(images).float()
         loss = segmentation_loss(logits, masks.to(self.run.device))
         self.optimiser.zero_grad()
@@ -91,10 +92,6 @@ class Trainer:
         self.step += 1
         self._update_average()
         return float(loss.detach())
-
-    def autocast(self) -> torch.autocast:
-        """bf16 where the run asks for it."""
-        return torch.autocast(self.run.device, torch.bfloat16, enabled=self.run.precision == "bf16")
 
     def _update_average(self) -> None:
         decay = min(self.run.ema_decay, (1 + self.step) / (10 + self.step))

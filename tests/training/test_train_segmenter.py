@@ -126,5 +126,5 @@ def test_presets_are_sound(name) -> None:
 
 @pytest.mark.parametrize("wrong", [{"precision": "fp8"}, {"epochs": 0}, {"sizes_px": ((30, 40),)}])
 def test_bad_fields_are_named(wrong) -> None:
-    with pytest.raises(ValueError, match=next(iter(wrong))):
+    with pytest.raises(InvalidRequest, match=next(iter(wrong))):
         SegmenterRun(**wrong)

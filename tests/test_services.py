@@ -3,6 +3,7 @@
 import contextlib
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from PIL import Image
@@ -191,6 +192,21 @@ def test_verdicts_are_stored_counted_undone_and_exported(services, tmp_path):
     assert packed.name == "mine-imagefolder.zip"
     assert packed.read_bytes() == services.export_zip("mine", "imagefolder").read_bytes()
     assert [p.name for p in packed.parent.iterdir()] == [packed.name]
+
+
+def test_first_verdicts_at_the_same_moment_make_one_dataset(services):
+    job = services.submit_generation("ann", request(services, num_images=4))
+    ids = [e.stored.image_id for e in services.follow(job.job_id) if isinstance(e, Finished)]
+    for attempt in range(5):
+        name, start = f"race {attempt}", threading.Barrier(len(ids))
+
+        def decide(image_id, name=name, start=start):
+            start.wait()
+            return services.decide(name, image_id, image_id, "accept").verdict
+
+        with ThreadPoolExecutor(len(ids)) as pool:
+            assert list(pool.map(decide, ids)) == ["accept"] * len(ids)
+        assert services.counts(name).accept == len(ids)
 
 
 def test_a_verdict_on_no_image_makes_no_dataset(services):

@@ -63,9 +63,11 @@ class Curating(Judging):
         """The names of all datasets."""
         return tuple(dataset.name for dataset in self._store().datasets())
 
-    def create_dataset(self, name: str, owner: str = "", description: str = "") -> Dataset:
-        """A new, empty dataset."""
-        return self._store().create_dataset(name, owner, description)
+    def create_dataset(
+        self, name: str, owner: str = "", description: str = "", *, exist_ok: bool = False
+    ) -> Dataset:
+        """A new, empty dataset; with exist_ok the one of that name when there is one."""
+        return self._store().create_dataset(name, owner, description, exist_ok=exist_ok)
 
     def decide(
         self, dataset: str, image_id: str, reviewer: str, verdict: str, **details: Any
@@ -83,7 +85,9 @@ class Curating(Judging):
         )
         if not self._has_dataset(request.dataset):
             self.image(request.image_id)  # no dataset for a verdict that cannot be
-            self.create_dataset(request.dataset, owner=request.reviewer)
+            self.create_dataset(  # another reviewer may be making it at this moment
+                request.dataset, owner=request.reviewer, exist_ok=True
+            )
         self._store().decide(request)
         return self.image(request.image_id, request.dataset)
 

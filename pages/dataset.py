@@ -1,6 +1,6 @@
 """The Dataset tab: what was generated, by verdict and page; verdicts, undo, and the export as one zip."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -8,6 +8,7 @@ from pages.components.board import sample_board
 from pages.components.dataset_picker import counts_html, dataset_picker
 from pages.components.web import plain_html
 from pages.dataset_actions import FILTERS, FIRST_PLACE, FORMATS, PAGE_SIZE, DatasetActions
+from pages.page import IN_WORDS
 from pages.review import ReviewActions, wire_review
 
 if TYPE_CHECKING:
@@ -17,12 +18,6 @@ _EXPORT_NOTE = (
     "Images with captions, measurements, provenance and a data card. For training splits only."
 )
 _EMPTY = "No image here. Generate some, then accept the good ones."
-_PRIVATE: dict[str, Any] = {
-    "show_progress": "hidden",
-    "api_visibility": "private",
-    "concurrency_limit": None,
-}
-
 
 def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
     """Lay out the tab in the current Blocks context and wire it."""
@@ -46,14 +41,14 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
     where = gr.State(FIRST_PLACE)
     shows = [board, where, place, earlier, later]
     for trigger in (tab.select, dataset.change, shown.change):
-        trigger(actions.first_page, [dataset, shown], shows, trigger_mode="always_last", **_PRIVATE)
-    tab.select(actions.choices, dataset, dataset, **_PRIVATE)
-    later.click(actions.later_page, [dataset, shown, where], shows, **_PRIVATE)
-    earlier.click(actions.earlier_page, [dataset, shown, where], shows, **_PRIVATE)
+        trigger(actions.first_page, [dataset, shown], shows, trigger_mode="always_last", **IN_WORDS)
+    tab.select(actions.choices, dataset, dataset, **IN_WORDS)
+    later.click(actions.later_page, [dataset, shown, where], shows, **IN_WORDS)
+    earlier.click(actions.earlier_page, [dataset, shown, where], shows, **IN_WORDS)
     wire_review(
         ReviewActions(services), board=board, dataset=dataset, counts=counts, undo=undo, app=app
     )
-    tab.select(ReviewActions(services).counts, dataset, counts, **_PRIVATE)
+    tab.select(ReviewActions(services).counts, dataset, counts, **IN_WORDS)
     layout, button, result, report = export
     button.click(actions.export, [dataset, layout], [result, report], api_name="export", concurrency_limit=1,
                  show_progress_on=[report])  # fmt: skip

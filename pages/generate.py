@@ -11,7 +11,7 @@ from pages.components.lesion_controls import FIRST_SPEC, lesion_controls
 from pages.components.sampling_controls import sampling_controls
 from pages.components.web import plain_html
 from pages.generate_actions import GenerateActions, GenerateControls
-from pages.page import FOLLOW_QUEUE
+from pages.page import FOLLOW_QUEUE, IN_WORDS, QUICK
 from pages.review import ReviewActions, wire_review
 
 if TYPE_CHECKING:
@@ -25,15 +25,10 @@ _EMPTY = (
     "Set the lesion at the left and press Generate. Samples appear here while they form, "
     "then with what was measured."
 )
-_QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-# Gradio shows the errors of queued handlers only; nobody waits in line, since any number may run at once.
-_IN_WORDS: dict[str, Any] = {**_QUICK, "queue": True, "concurrency_limit": None}
 _STREAM: dict[str, Any] = {
-    "show_progress": "hidden",
+    **IN_WORDS,
     "trigger_mode": "multiple",  # a second job may begin while the first is followed
     "concurrency_id": FOLLOW_QUEUE,
-    "concurrency_limit": None,
-    "api_visibility": "private",
 }
 
 
@@ -120,17 +115,17 @@ def _wire_caption(actions: GenerateActions, controls: GenerateControls) -> None:
         inputs=state,
         outputs=[*spoken, *lesion.readouts],
         trigger_mode="always_last",
-        **_QUICK,
+        **QUICK,
     )
     controls.caption.change(  # not input: that misses a paste
-        actions.note_caption, state, controls.note, trigger_mode="always_last", **_QUICK
+        actions.note_caption, state, controls.note, trigger_mode="always_last", **QUICK
     )
-    controls.compose.click(actions.compose_anew, state, spoken, **_IN_WORDS)
-    controls.reword.click(actions.reword, state, [*spoken, controls.variation], **_IN_WORDS)
+    controls.compose.click(actions.compose_anew, state, spoken, **IN_WORDS)
+    controls.reword.click(actions.reword, state, [*spoken, controls.variation], **IN_WORDS)
     controls.to_sliders.click(
-        actions.set_controls, controls.caption, [*lesion.inputs, controls.composed], **_IN_WORDS
+        actions.set_controls, controls.caption, [*lesion.inputs, controls.composed], **IN_WORDS
     )
-    sampling.model.change(actions.use_model, sampling.model, sampling.of_model, **_IN_WORDS)
+    sampling.model.change(actions.use_model, sampling.model, sampling.of_model, **IN_WORDS)
 
 
 def _wire_generation(
@@ -149,9 +144,9 @@ def _wire_generation(
         actions.submit,
         {*controls.request_inputs},
         [controls.last_job, controls.sampling.seed],
-        **_IN_WORDS,
+        **IN_WORDS,
     )
     submitted.success(actions.follow, **following)
     app.load(actions.follow, **following)
     dataset.change(actions.follow, **following)  # other verdicts on the same images
-    controls.stop.click(actions.stop, controls.last_job, None, **_IN_WORDS)
+    controls.stop.click(actions.stop, controls.last_job, None, **IN_WORDS)

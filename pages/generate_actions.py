@@ -65,25 +65,23 @@ class GenerateActions:
         c = self._controls
         try:
             spec = c.lesion.spec(values)
-        except (
-            InvalidRequest
-        ) as error:  # said beside the caption: a toast for each tick would be noise
-            return [
-                gr.skip(),
-                gr.skip(),
-                CaptionNote(state="empty", text=str(error)).html,
-                *[gr.skip()] * 3,
-            ]
-        if is_edited(values[c.caption], values[c.composed]):
-            text, composed = values[c.caption], values[c.composed]
-        else:
-            text = composed = self._services.compose_caption(spec, values[c.variation])
-        return [text, composed, note_on(text, spec).html, *readout_values(spec)]
+        except InvalidRequest as error:  # said beside the caption: a toast for each tick would be noise
+            note = CaptionNote(state="empty", text=str(error)).html
+            return [gr.skip(), gr.skip(), note, *[gr.skip()] * 3]
+        said = text = values[c.caption]
+        if not is_edited(said, values[c.composed]):
+            text = self._services.compose_caption(spec, values[c.variation])
+        # A text that stays is not sent back: the user may have begun to edit it since.
+        spoken = [gr.skip(), gr.skip()] if text == said else [text, text]
+        return [*spoken, note_on(text, spec).html, *readout_values(spec)]
 
-    @in_words
     def note_caption(self, values: Values) -> str:
         """The note while the user types."""
-        return note_on(values[self._controls.caption], self._controls.lesion.spec(values)).html
+        try:
+            spec = self._controls.lesion.spec(values)
+        except InvalidRequest as error:
+            return CaptionNote(state="empty", text=str(error)).html
+        return note_on(values[self._controls.caption], spec).html
 
     @in_words
     def compose_anew(self, values: Values) -> list[Any]:

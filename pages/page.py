@@ -11,7 +11,7 @@ from typing import Any, ParamSpec, TypeVar
 
 import gradio as gr
 
-from dermaflux.domain.errors import Cancelled, DermaFluxError, QueueFull
+from dermaflux.domain.errors import DermaFluxError
 from dermaflux.domain.records import DISCLAIMER
 from pages.components.web import plain_html
 
@@ -21,6 +21,10 @@ Result = TypeVar("Result")
 # A follower waits for the worker most of its life: any number may wait side by side, apart from all other handlers.
 FOLLOW_QUEUE = "follow"
 LOCAL_USER = "local"
+# How a handler is called. Gradio shows the errors of queued handlers only, so whatever may refuse is queued, where
+# nobody waits in line, since any number may run at once; QUICK is for the few that never refuse or say it in band.
+QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+IN_WORDS: dict[str, Any] = {**QUICK, "queue": True, "concurrency_limit": None}
 
 
 def in_words(handler: Callable[Params, Result]) -> Callable[Params, Result]:
@@ -60,7 +64,4 @@ def disclaimer() -> gr.HTML:
 
 
 def _notice(error: DermaFluxError) -> gr.Error:
-    title = {QueueFull: "The queue is full", Cancelled: "Stopped"}.get(
-        type(error), "That did not work"
-    )
-    return gr.Error(str(error), title=title, print_exception=False)
+    return gr.Error(str(error), print_exception=False)

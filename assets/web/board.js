@@ -88,12 +88,24 @@ function decide(key, verdict) {
   if (!data || !data.image_id) return;
   const previous = waiting.get(data.image_id);
   if (previous) clearTimeout(previous.timer);
-  const timer = setTimeout(() => { waiting.delete(data.image_id); paint(); say('That verdict was not saved.'); },
+  const timer = setTimeout(() => takeBack(data.image_id, 'The app does not answer. Is it still running?'),
     SAVE_TIMEOUT_MS);
   waiting.set(data.image_id, { verdict, timer });
   trigger('decided', { image_id: data.image_id, verdict });
   paintCard(data);
   advance(key);
+}
+
+function takeBack(id, reason) {
+  if (!waiting.has(id)) return;
+  clearTimeout(waiting.get(id).timer);
+  waiting.delete(id);
+  paint();
+  say(`The verdict was not saved. ${reason}`);
+}
+
+function receiveRefusals() {
+  for (const [id, reason] of Object.entries(props.refusals || {})) takeBack(id, reason);
 }
 
 function advance(key) {
@@ -187,4 +199,5 @@ watch(['value', 'compact'], paint);
 watch('saliency', receiveMaps);
 watch('originals', receiveOriginals);
 watch('verdicts', acknowledge);
+watch('refusals', receiveRefusals);
 paint();

@@ -198,7 +198,7 @@ class JobQueue:
         )
         if waiting > self.max_waiting:
             raise QueueFull(
-                f"{self.max_waiting} jobs are waiting already, no more are taken. Try again in a while."
+                f"The queue is full: no more than {self.max_waiting} may wait. Try again in a while."
             )
 
     @contextmanager

@@ -1,7 +1,8 @@
 """The board of sample cards as a Gradio component: its template, its script and its events.
 
-`value` is `{"job": {...} | None, "cards": [...], "empty": text}`; `verdicts`, `saliency` and `originals` are maps by
-image id that handlers send beside it, so that an answer to one card never disturbs the stream of the others.
+`value` is `{"job": {...} | None, "cards": [...], "empty": text}`; `verdicts`, `refusals` (a reason
+each), `saliency` and `originals` are maps by image id that handlers send beside it, so that an answer to one card never
+disturbs the stream of the others.
 """
 
 import gradio as gr
@@ -22,6 +23,7 @@ def sample_board(*, elem_id: str, empty: str, compact: bool = False) -> gr.HTML:
         elem_id=elem_id,
         compact=compact,
         verdicts={},
+        refusals={},
         saliency={},
         originals={},
     )

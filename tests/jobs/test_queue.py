@@ -106,7 +106,7 @@ def test_a_full_queue_says_so_and_takes_again_when_there_is_room(engine):
     queue = JobQueue(engine, max_waiting=3)
     for _ in range(3):
         queue.submit("ann", "generate", {}, 1)
-    with pytest.raises(QueueFull, match="3 jobs are waiting"):
+    with pytest.raises(QueueFull, match="no more than 3 may wait"):
         queue.submit("bob", "generate", {}, 1)
     assert len(queue.list("bob")) == 0
     queue.claim_next()  # running ones do not count

@@ -3,8 +3,10 @@
 import logging
 import os
 import signal
+import socket
+import sys
 
-from dermaflux.domain.errors import DermaFluxError
+from dermaflux.domain.errors import DermaFluxError, InvalidRequest
 from dermaflux.settings import Settings
 
 # Gradio reads this when it is imported, so it has to be set before; the app reports to nobody.
@@ -21,6 +23,18 @@ def skip_proxy_for_ourselves() -> None:
         os.environ[name] = ",".join([*kept, "localhost", "127.0.0.1"])
 
 
+def check_port(host: str, port: int) -> None:
+    """Raise InvalidRequest when the app could not serve there, before anything is loaded."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise InvalidRequest(
+            f"The app cannot serve on {host}:{port} ({reason}). Stop what runs there or set DERMAFLUX_PORT."
+        ) from error
+
+
 def main() -> None:
     """Build the app over this machine's settings and serve it until it is stopped."""
     from dermaflux.services import Services
@@ -34,9 +48,10 @@ def main() -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     skip_proxy_for_ourselves()
     settings = Settings.load()
+    host = settings.host or os.environ.get("GRADIO_SERVER_NAME", DEFAULT_HOST)
+    check_port(host, settings.port)
     services = Services(settings)
     app = build_app(services).queue(default_concurrency_limit=None, max_size=None)
-    host = settings.host or os.environ.get("GRADIO_SERVER_NAME", DEFAULT_HOST)
     services.start()
     services.warm_up()
     signal.signal(
@@ -58,4 +73,5 @@ if __name__ == "__main__":
     try:
         main()
     except DermaFluxError as error:
-        raise SystemExit(f"dermaflux: {error}") from error
+        sys.stderr.write(f"dermaflux: {error}\n")
+        raise SystemExit(2) from error

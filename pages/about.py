@@ -1,17 +1,15 @@
 """The About tab: what this is, its limits of use, how the figures come about, and the models' own cards."""
 
+import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from dermaflux.domain.records import DISCLAIMER
 
-if TYPE_CHECKING:
-    from dermaflux.services import Services
-
-CARD_FILE = "README.md"
-_FRONT_MATTER = "---\n"
+CARDS_DIR = Path(__file__).parents[1] / "docs" / "model_cards"
+_PICTURE = re.compile(r"!\[[^]]*\]\([^)]*\)")
+_TO_A_FILE = re.compile(r"\[([^]]*)\]\((?!https?:)[^)]*\)")
 LIMITS = f"""\
 ### Limits of use
 
@@ -53,7 +51,7 @@ KEYS = (
 )
 
 
-def build(services: "Services") -> None:
+def build() -> None:
     """Lay out the tab in the current Blocks context."""
     with gr.Row(elem_classes="df-about", equal_height=False):
         with gr.Column(scale=1, min_width=360):
@@ -61,22 +59,15 @@ def build(services: "Services") -> None:
         with gr.Column(scale=1, min_width=360):
             gr.Markdown(_readings())
             gr.Markdown(f"### Keys\n\n{KEYS}")
-    cards = model_cards(services.settings.models_dir)
-    gr.Markdown(
-        "### Model cards" if cards else "### Model cards\n\nNo model is installed with this app."
-    )
-    for name, text in cards:
+    gr.Markdown("### Model cards")
+    for name, text in model_cards():
         with gr.Accordion(name, open=False):
             gr.Markdown(text)
 
 
-def model_cards(models_dir: Path) -> list[tuple[str, str]]:
-    """Name and text of every card under the models folder, without its front matter."""
-    found = sorted(models_dir.glob(f"**/{CARD_FILE}")) if models_dir.is_dir() else []
-    return [
-        (card.parent.relative_to(models_dir).as_posix(), _body(card.read_text(encoding="utf-8")))
-        for card in found
-    ]
+def model_cards(folder: Path = CARDS_DIR) -> list[tuple[str, str]]:
+    """Name and text of every card, without pictures and links to files, which the page does not serve."""
+    return [(card.stem, _served(card.read_text(encoding="utf-8"))) for card in sorted(folder.glob("*.md"))]
 
 
 def _readings() -> str:
@@ -84,9 +75,5 @@ def _readings() -> str:
     return f"### How to read a card\n\n| on the card | what it is |\n|---|---|\n{rows}\n"
 
 
-def _body(text: str) -> str:
-    return (
-        text.split(_FRONT_MATTER, 2)[2]
-        if text.startswith(_FRONT_MATTER) and text.count(_FRONT_MATTER) > 1
-        else text
-    )
+def _served(text: str) -> str:
+    return _TO_A_FILE.sub(r"\1", _PICTURE.sub("", text))

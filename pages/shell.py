@@ -31,7 +31,7 @@ def build_app(services: "Services") -> gr.Blocks:
             with gr.Tab("Dataset", id="dataset") as dataset_tab:
                 dataset.build(services, app, dataset_tab)
             with gr.Tab("About and limits", id="about"):
-                about.build(services)
+                about.build()
     return app
 
 

@@ -59,11 +59,16 @@ def test_a_later_follower_of_a_visitor_sends_the_earlier_one_away():
     assert followers._latest == {}
 
 
-def test_a_model_card_is_shown_without_its_front_matter(tmp_path):
-    (tmp_path / "nano").mkdir()
-    (tmp_path / "nano" / "README.md").write_text("---\nlicense: x\n---\n# Nano\n")
-    assert model_cards(tmp_path) == [("nano", "# Nano\n")]
-    assert model_cards(tmp_path / "nothing") == []
+def test_model_cards_are_shown_without_what_the_page_does_not_serve(tmp_path):
+    text = "# Nano\n![a loss](../images/loss.png)\n[how](../how.md), [paper](https://arxiv.org/abs/2603.16392)\n"
+    (tmp_path / "nano.md").write_text(text)
+    assert model_cards(tmp_path) == [
+        ("nano", "# Nano\n\nhow, [paper](https://arxiv.org/abs/2603.16392)\n")
+    ]
+
+
+def test_every_embedded_model_has_its_card():
+    assert [name for name, _ in model_cards()] == ["classifier", "nano", "segmenter"]
 
 
 def test_importing_the_app_loads_neither_torch_nor_gradio(repository):

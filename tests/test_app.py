@@ -1,0 +1,49 @@
+"""The app as a program: what it cannot start with is one line on stderr and exit 2."""
+
+import os
+import socket
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def start(repository, tmp_path):
+    def start(**settings):
+        fields = {"data_dir": tmp_path / "data", "host": "127.0.0.1"} | settings
+        variables = {f"DERMAFLUX_{name.upper()}": str(value) for name, value in fields.items()}
+        return subprocess.run(
+            [sys.executable, "app.py"], cwd=repository, env=os.environ | variables, capture_output=True, text=True,
+            timeout=120, check=False,
+        )  # fmt: skip
+
+    return start
+
+
+def complaint(done):
+    assert done.returncode == 2
+    lines = [line for line in done.stderr.splitlines() if line.startswith("dermaflux:")]
+    assert lines == done.stderr.splitlines()[-1:]
+    assert "Traceback" not in done.stderr
+    return lines[0]
+
+
+def test_a_port_in_use_is_refused_before_anything_is_loaded(start, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        said = complaint(start(port=port))
+    assert f"cannot serve on 127.0.0.1:{port}" in said
+    assert "DERMAFLUX_PORT" in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_data_folder_that_cannot_be_made_is_refused(start, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (tmp_path / "file").write_text("")
+    assert "cannot be written" in complaint(start(data_dir=tmp_path / "file" / "data", port=port))
+
+
+def test_a_mistyped_setting_is_refused_with_a_suggestion(start):
+    assert "DERMAFLUX_MODEL" in complaint(start(modle="nano"))

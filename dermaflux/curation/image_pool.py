@@ -21,7 +21,7 @@ class ImagePool:
     """Files by content hash in a local folder; the folder is made with the first file."""
 
     def __init__(self, folder: Path) -> None:
-        self.folder = folder
+        self.folder = folder.absolute()  # what `path` gives may come back as a name, and must stay as it is
 
     def write(self, content: bytes, sha256: str) -> str:
         """Store the content under its hash and return the path relative to the folder.

@@ -43,9 +43,12 @@ def browser():
 
 @pytest.fixture(scope="session")
 def app_url(start_app, tmp_path_factory, repository):
-    """The app as shipped, embedded models and all, with a queue of two, over an empty data directory."""
+    """The app as shipped, embedded models and all, with a queue of two, over an empty data directory.
+
+    The directory is named relative to the app's, as the default one is.
+    """
     data_dir, models_dir = tmp_path_factory.mktemp("browser") / "data", repository / "assets" / "models"
-    with start_app(data_dir, max_waiting=2, models_dir=models_dir) as url:
+    with start_app(os.path.relpath(data_dir, repository), max_waiting=2, models_dir=models_dir) as url:
         yield url
 
 

@@ -100,6 +100,8 @@ def test_from_sliders_to_a_zip_with_provenance(page):
     expect(cards.first).to_contain_text("1.5 →")
     assert cards.first.locator(".df-picture").get_attribute("src").startswith("data:image/png")
 
+    cards.first.get_by_role("button", name="Show saliency").click()
+    expect(cards.first.locator(".df-overlay")).to_be_visible()
     cards.first.get_by_role("button", name="Accept").click()
     expect(cards.first.locator(".df-verdict")).to_have_text("✓ accepted")
     cards.nth(1).focus()

@@ -6,7 +6,6 @@ bootstrap resamples of lesions (of pictures for ISIC 2017, which names no lesion
 """
 
 import csv
-import logging
 import sys
 import time
 from collections import Counter
@@ -20,7 +19,7 @@ from PIL import Image
 
 from dermaflux.classification import LesionClassifier
 from dermaflux.classification.checkpoint import write_facts
-from dermaflux.domain.errors import DataNotFound, DermaFluxError
+from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.lesion import Diagnosis
 from dermaflux.domain.records import Split
 from dermaflux.evaluation.classifier_metrics import (
@@ -32,6 +31,7 @@ from dermaflux.evaluation.classifier_metrics import (
 )
 from dermaflux.evaluation.classifier_metrics import auc as area
 from training.dataset import PictureSource, decode_rgb, load_ham10000
+from training.program import program
 
 SHOWN = (
     "average_precision", "partial_auc_tpr80", "accuracy", "balanced_accuracy", "sensitivity", "specificity",
@@ -69,16 +69,10 @@ class Part:
     pictures: Iterator[Image.Image]
 
 
-def main() -> int:
-    """Print one section a part; 2 when the data or the model is not there."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    options = tyro.cli(ReportOptions, prog="python -m benchmarks.classifier_report")
-    try:
-        report(options)
-    except DermaFluxError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+@program
+def main() -> None:
+    """Print one section a part."""
+    report(tyro.cli(ReportOptions, prog="python -m benchmarks.classifier_report"))
 
 
 def report(options: ReportOptions) -> None:

@@ -5,7 +5,6 @@ Enrichment: mean map on the lesion / mean map on the frame. Pointing: the hottes
 Deletion: fall of the malignant log-odds towards the other side when the hottest tenth to half is painted over.
 """
 
-import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,9 +15,9 @@ from PIL import Image
 from scipy.special import logit
 
 from dermaflux.classification import LesionClassifier
-from dermaflux.domain.errors import DermaFluxError
 from dermaflux.domain.records import Split
 from training.dataset import LesionDataset, load_ham10000
+from training.program import program
 
 SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 MAKERS = ("served", "centre", "random")
@@ -34,16 +33,10 @@ class SaliencyOptions:
     seed: int = 0
 
 
-def main() -> int:
-    """Print one table; 2 when the data or the model is not there."""
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
-    options = tyro.cli(SaliencyOptions, prog="python -m benchmarks.classifier_saliency")
-    try:
-        report(options)
-    except DermaFluxError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
-    return 0
+@program
+def main() -> None:
+    """Print one table."""
+    report(tyro.cli(SaliencyOptions, prog="python -m benchmarks.classifier_saliency"))
 
 
 def report(options: SaliencyOptions) -> None:

@@ -5,7 +5,6 @@ HAM10000 picture, the shipped calibration, and the ratings. The test split is us
 """
 
 import io
-import logging
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from training.calibrate_measurement import read_ratings, spearman
 from training.dataset import LesionDataset, load_ham10000
 from training.measure_training_set import MeasureRun, Row, measured, raw_table
 from training.pictures import centre_square
+from training.program import program
 
 NUM_BOOTSTRAPS = 2000
 HEADLINES = ("asymmetry", "border", "colour_score", "num_colours")
@@ -222,9 +222,9 @@ _CHANGES: Mapping[str, Callable[[Image.Image], Image.Image]] = {
 }
 
 
+@program
 def main(arguments: list[str] | None = None) -> None:
     """Print the tables."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     run = tyro.cli(AgreementRun, args=arguments)
     rows = raw_table(run.measure)
     figures = rated_figures(rows, run, Calibration.load(Path(run.measure.calibration_path)))
@@ -242,4 +242,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

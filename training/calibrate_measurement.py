@@ -10,6 +10,7 @@ import hashlib
 import json
 import logging
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -21,12 +22,13 @@ import tyro
 from scipy.optimize import nnls
 from scipy.stats import rankdata
 
-from dermaflux.domain.errors import DataNotFound, DermaFluxError
+from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.lesion import ASYMMETRY_RANGE, BORDER_RANGE, Colour
 from dermaflux.measurement.calibration import Calibration, Part, Scale, ShareRule
 from dermaflux.measurement.masks import ANALYSIS_AREA_PX
 from dermaflux.measurement.window import DIAMETER_PX, WINDOW_PX
 from training.measure_training_set import MeasureRun, Row, raw_table, weights_hash
+from training.program import program
 
 log = logging.getLogger(__name__)
 NUM_QUANTILES = 101
@@ -224,17 +226,12 @@ def facts_of(run: MeasureRun, rows: Sequence[Row]) -> dict[str, Any]:
     }
 
 
+@program
 def main(arguments: list[str] | None = None) -> None:
     """Measure what is not yet measured, fit, write the calibration file."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     run = tyro.cli(MeasureRun, args=arguments)
-    try:
-        rows = raw_table(run)
-        calibration = fit_calibration(
-            rows, read_ratings(run.data_dir / "abc_labels.csv"), facts_of(run, rows)
-        )
-    except DermaFluxError as error:
-        raise SystemExit(str(error)) from error
+    rows = raw_table(run)
+    calibration = fit_calibration(rows, read_ratings(run.data_dir / "abc_labels.csv"), facts_of(run, rows))
     path = run.calibration_path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
@@ -244,4 +241,4 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

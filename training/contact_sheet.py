@@ -5,8 +5,8 @@
 A sheet of real pictures beside it, for comparison, goes to an ignored folder and is never committed.
 """
 
-import logging
 import random
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from dermaflux.generation import Generator
 from training.dataset import LesionDataset, load_ham10000
 from training.lesion_records import without_masks
 from training.pictures import centre_square
+from training.program import program
 
 _MARGIN_PX, _LABEL_PX = 4, 150
 _TYPICAL = {  # asymmetry, border, number of colours: about the median of each class in training
@@ -110,9 +111,9 @@ def _finished(stream: Iterable[object]) -> list[Image.Image]:
     return [item.image for item in stream if isinstance(item, GeneratedImage)]
 
 
+@program
 def main() -> None:
     """The command line."""
-    logging.basicConfig(level=logging.INFO)
     config = tyro.cli(SheetConfig, description=__doc__)
     config.out.parent.mkdir(parents=True, exist_ok=True)
     draw_sheet(generated_rows(config), config.tile_px).save(config.out)
@@ -122,4 +123,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

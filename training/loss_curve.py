@@ -6,6 +6,7 @@ It reads the history alone and knows nothing of the model.
 """
 
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import tyro
 from matplotlib.figure import Figure
 
 from dermaflux.domain.errors import DataNotFound
+from training.program import program
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,7 @@ def draw(history: Path) -> Figure:
     return figure
 
 
+@program
 def main() -> None:
     """The command line."""
     config = tyro.cli(CurveConfig, description=__doc__)
@@ -49,4 +52,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

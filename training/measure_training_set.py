@@ -9,6 +9,7 @@ import csv
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ProcessPoolExecutor
@@ -21,7 +22,7 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from dermaflux.domain.errors import DermaFluxError, NotMeasurable
+from dermaflux.domain.errors import NotMeasurable
 from dermaflux.domain.lesion import Colour
 from dermaflux.domain.records import Measurement
 from dermaflux.measurement.calibration import CALIBRATION_NAME, Calibration
@@ -38,6 +39,7 @@ from dermaflux.measurement.raw import MEASURES_VERSION, RawMeasures, raw_measure
 from dermaflux.measurement.segmenter import Segmenter
 from training.dataset import HAM_ARCHIVES, LesionDataset, load_ham10000
 from training.pictures import PictureSource
+from training.program import program
 
 log = logging.getLogger(__name__)
 MAX_CROP_LOSS = 0.05
@@ -228,21 +230,16 @@ def write_table(path: Path, lines: Iterable[Row]) -> int:
     return count
 
 
+@program
 def main(arguments: list[str] | None = None) -> None:
     """Measure, calibrate, write the csv."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     run = tyro.cli(MeasureRun, args=arguments)
     started = time.monotonic()
-    try:
-        rows = raw_table(run)
-        cropped = PictureSource(run.data_dir / HAM_ARCHIVES[224])
-        count = write_table(
-            run.out_path, table_rows(rows, Calibration.load(run.calibration_path), cropped)
-        )
-    except DermaFluxError as error:
-        raise SystemExit(str(error)) from error
+    rows = raw_table(run)
+    cropped = PictureSource(run.data_dir / HAM_ARCHIVES[224])
+    count = write_table(run.out_path, table_rows(rows, Calibration.load(run.calibration_path), cropped))
     log.info("%d lines in %s after %.0f s", count, run.out_path, time.monotonic() - started)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -18,13 +18,14 @@ from tqdm import tqdm
 from dermaflux.classification.architecture import Architecture
 from dermaflux.classification.checkpoint import CheckpointFacts, malignant_classes
 from dermaflux.classification.preprocessing import InputFacts
-from dermaflux.domain.errors import Cancelled, DermaFluxError, InvalidRequest
+from dermaflux.domain.errors import Cancelled, InvalidRequest
 from dermaflux.domain.records import Split
 from training.classifier_config import PRESETS, ClassifierRun
 from training.classifier_data import class_names_of, open_data, part, read_held_out, read_train
 from training.classifier_export import export
 from training.classifier_loop import STATE_NAME, Material, Trainer, train
 from training.dataset import LesionDataset
+from training.program import program
 
 log = logging.getLogger(__name__)
 
@@ -102,29 +103,13 @@ class _Terminal:
             raise Cancelled(f"Stopped at step {trainer.step}; the state is kept. Go on with --resume.")
 
 
-def main() -> int:
-    """The command line: 0 done, 2 the user's mistake, 130 stopped by the user."""
-    run = _read_arguments()
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s", stream=sys.stderr)
-    try:
-        facts = run_training(run, _Terminal().on_step)
-    except Cancelled as stop:
-        sys.stderr.write(f"\n{stop}\n")
-        return 130
-    except DermaFluxError as error:
-        sys.stderr.write(f"{error}\n")
-        return 2
+@program
+def main() -> None:
+    """The command line."""
+    run = tyro.extras.overridable_config_cli(PRESETS, prog="python -m training.train_classifier")
+    facts = run_training(run, _Terminal().on_step)
     auc = facts.metrics["val"]["auc"]
     sys.stdout.write(f"val AUC malignant {auc:.4f}, crop {facts.inputs.crop}, written to {run.run_dir / 'model'}\n")
-    return 0
-
-
-def _read_arguments() -> ClassifierRun:
-    try:
-        return tyro.extras.overridable_config_cli(PRESETS, prog="python -m training.train_classifier")
-    except InvalidRequest as error:
-        sys.stderr.write(f"{error}\n")
-        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

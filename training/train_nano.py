@@ -9,7 +9,7 @@ for learning and split=val for the loss it reports, never test.
 
 import json
 import logging
-import signal
+import sys
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -37,6 +37,7 @@ from training.nano_data import (
 )
 from training.nano_export import export_nano, vocabulary_corpus
 from training.precision import autocast, check_precision
+from training.program import program
 from training.rectified_flow import interpolate, logit_normal_times, shifted, velocity_loss
 from training.schedules import cosine_with_warmup
 
@@ -279,13 +280,11 @@ def _record(trainer: NanoTrainer, running_loss: float) -> None:
         log.info("%s", line)
 
 
+@program
 def main() -> None:
     """The command line: a preset and fields to change."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    for number in (signal.SIGINT, signal.SIGTERM):  # a background job starts with Ctrl-C ignored
-        signal.signal(number, signal.default_int_handler)
     train(tyro.extras.overridable_config_cli(PRESETS))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

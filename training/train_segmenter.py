@@ -8,6 +8,7 @@ goes on exactly where it was. It knows nothing of measurement beyond the network
 import json
 import logging
 import os
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -22,7 +23,7 @@ from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from dermaflux.domain.errors import DataNotFound, DermaFluxError, InvalidRequest
+from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.domain.records import Split
 from dermaflux.measurement.segmenter import (
     CONFIG_NAME,
@@ -33,6 +34,7 @@ from dermaflux.measurement.segmenter import (
 from training.dataset import LesionDataset, as_uint8, load_ham10000
 from training.pictures import FrameTransform
 from training.precision import autocast
+from training.program import program
 from training.segmenter_augment import augment
 from training.segmenter_run import PRESETS, SegmenterRun
 
@@ -267,27 +269,20 @@ def load_frames(dataset: LesionDataset, split: Split, limit: int | None) -> tupl
     return FrameArrays(images=images, masks=masks), part.fingerprint()
 
 
+@program
 def main(arguments: list[str] | None = None) -> None:
     """Read the preset, train, export."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     run = tyro.extras.overridable_config_cli(PRESETS, args=arguments)
     started = time.monotonic()
-    try:
-        dataset = load_ham10000(run.data_dir, fit=lambda _: FrameTransform(size_px=FRAME_SIZE_PX))
-        train_set, fingerprint = load_frames(dataset, Split.TRAIN, run.limit)
-        val_set, _ = load_frames(dataset, Split.VAL, run.limit)
-        log.info(
-            "%d train and %d val frames read in %.0f s",
-            len(train_set),
-            len(val_set),
-            time.monotonic() - started,
-        )
-        trainer = train(run, train_set, val_set)
-    except DermaFluxError as error:
-        raise SystemExit(f"{error}") from error
+    dataset = load_ham10000(run.data_dir, fit=lambda _: FrameTransform(size_px=FRAME_SIZE_PX))
+    train_set, fingerprint = load_frames(dataset, Split.TRAIN, run.limit)
+    val_set, _ = load_frames(dataset, Split.VAL, run.limit)
+    seconds = time.monotonic() - started
+    log.info("%d train and %d val frames read in %.0f s", len(train_set), len(val_set), seconds)
+    trainer = train(run, train_set, val_set)
     export(trainer, fingerprint)
     log.info("done in %.0f s, weights in %s", time.monotonic() - started, run.out_dir)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -6,6 +6,7 @@ seen. Pictures that cannot be measured are left out. It knows no model; captions
 
 import csv
 import random
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -50,10 +51,15 @@ class CaptionedPictures:
         return len(self.specs)
 
 
-def load_captioned(data_dir: Path, measured: Path, split: Split, size_px: int) -> CaptionedPictures:
+def load_captioned(
+    data_dir: Path, measured: Path, split: Split, size_px: int, diagnoses: Collection[str] = ()
+) -> CaptionedPictures:
     """The pictures of a split that could be measured: the sharp 224 px crop where there is one.
 
-    Raises DataNotFound when the table of measurements is missing (`training.measure_training_set` makes it).
+    `diagnoses` keeps those classes only; all when empty.
+
+    Raises DataNotFound when nothing is left, or when the table of measurements is missing
+    (`training.measure_training_set` makes it).
     """
     if not measured.is_file():
         raise DataNotFound(f"{measured} does not exist. Make it with python -m training.measure_training_set.")
@@ -62,6 +68,8 @@ def load_captioned(data_dir: Path, measured: Path, split: Split, size_px: int) -
     images, specs, used, parts = [], [], set(), []
     for archive_px in (224, 200):
         dataset = load_ham10000(data_dir, archive_px, centre_square(size_px)).split(split)
+        if diagnoses:
+            dataset = dataset.where(lambda record: record.diagnosis in diagnoses)
         part = dataset.where(lambda r, a=archive_px: r.image_id not in used and _usable(rows.get((r.image_id, a))))
         pictures = LesionDataset([without_masks(r) for r in part.records], part.source, part.fit)
         for image, _, record in tqdm(pictures, desc=f"reading {split} {archive_px}", mininterval=5):
@@ -70,7 +78,8 @@ def load_captioned(data_dir: Path, measured: Path, split: Split, size_px: int) -
             used.add(record.image_id)
         parts.append(part.fingerprint())
     if not images:
-        raise DataNotFound(f"No measured picture of split {split} in {measured}. Make the table anew.")
+        wanted = f" of {', '.join(diagnoses)}" if diagnoses else ""
+        raise DataNotFound(f"No measured picture{wanted} of split {split} in {measured}. Make the table anew.")
     return CaptionedPictures(
         images=torch.from_numpy(np.stack(images)),
         specs=tuple(specs),
@@ -89,10 +98,14 @@ def draw_batch(
     index = torch.multinomial(pictures.weights, size, replacement=True, generator=generator)
     images = to_unit_range(pictures.images[index])
     kinds = torch.randint(8, (size,), generator=generator).tolist()
-    images = torch.stack([_turned(image, kind) for image, kind in zip(images, kinds, strict=True)])
+    images = torch.stack([turned(image, kind) for image, kind in zip(images, kinds, strict=True)])
     rng = random.Random(int(torch.randint(2**31, (1,), generator=generator)))
-    captions = [compose(_said(pictures.specs[i], style, rng), rng) for i in index.tolist()]
-    return images, captions
+    return images, [caption_of(pictures.specs[i], style, rng) for i in index.tolist()]
+
+
+def caption_of(spec: LesionSpec, style: CaptionStyle, rng: random.Random) -> str:
+    """One of the captions of a lesion: wording and what is left out are drawn."""
+    return compose(_said(spec, style, rng), rng)
 
 
 def fixed_captions(pictures: CaptionedPictures) -> list[str]:
@@ -147,6 +160,7 @@ def _said(spec: LesionSpec, style: CaptionStyle, rng: random.Random) -> LesionSp
     )
 
 
-def _turned(image: Tensor, kind: int) -> Tensor:
+def turned(image: Tensor, kind: int) -> Tensor:
+    """An image (3, S, S) in one of its eight positions: `kind` 0..7, quarter turns and a flip; 0 is as it was."""
     image = torch.rot90(image, kind % 4, dims=(1, 2))
     return image.flip(2) if kind >= 4 else image

@@ -18,10 +18,12 @@ def check_precision(precision: str) -> None:
 
 def autocast(precision: str, device: torch.device | str) -> torch.autocast:
     """The context a forward pass runs in: bfloat16 for bf16, and for auto where the device computes it natively."""
-    kind = torch.device(device).type
-    return torch.autocast(
-        kind, torch.bfloat16, enabled=precision == "bf16" or (precision == "auto" and _is_native(kind))
-    )
+    return torch.autocast(torch.device(device).type, torch.bfloat16, enabled=is_bf16(precision, device))
+
+
+def is_bf16(precision: str, device: torch.device | str) -> bool:
+    """Whether a run of that precision computes in bfloat16 there."""
+    return precision == "bf16" or (precision == "auto" and _is_native(torch.device(device).type))
 
 
 def _is_native(kind: str) -> bool:

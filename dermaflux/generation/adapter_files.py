@@ -131,6 +131,21 @@ def pairs_of(file: AdapterFile, layers: LayerSizes) -> dict[str, LoraPair]:
     return pairs
 
 
+def kohya_modules(num_double: int, num_single: int) -> dict[str, tuple[str, ...]]:
+    """Every module of the blocks under its kohya name -> the layers it updates, in the order of its rows.
+
+    FLUX.1 (19 double, 38 single blocks) has 304 of them over 494 layers.
+    """
+    kinds = (("double", num_double, _KOHYA_DOUBLE), ("single", num_single, _KOHYA_SINGLE))
+    names = [
+        f"lora_unet_{kind}_blocks_{index}_{layer}"
+        for kind, count, layers in kinds
+        for index in range(count)
+        for layer in layers
+    ]
+    return {name: _targets(name) for name in names}
+
+
 def _targets(module: str) -> tuple[str, ...]:
     """The layers of the transformer that a module of the file updates, in the order of its rows."""
     if match := _KOHYA_BLOCK.fullmatch(module):

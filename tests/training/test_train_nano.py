@@ -1,15 +1,11 @@
 """Nano's trainer on drawn lesions: it learns, stops, resumes to the same weights, exports a pipeline that loads."""
 
-import csv
-import io
 import json
-import zipfile
 from dataclasses import replace
 
 import pytest
 import torch
 from diffusers import FluxPipeline
-from PIL import Image, ImageDraw
 
 from dermaflux.domain.errors import DataNotFound, InvalidRequest, ModelNotAvailable
 from dermaflux.domain.records import Split
@@ -18,65 +14,28 @@ from training.nano_data import CaptionStyle, draw_batch, load_captioned
 from training.train_nano import PRESETS, NanoTrainer, TrainNanoConfig, train
 
 
-def jpeg(radius, colour):
-    image = Image.new("RGB", (64, 64), (225, 190, 170))
-    ImageDraw.Draw(image).ellipse([32 - radius, 32 - radius, 32 + radius, 32 + radius], fill=colour)
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=95)
-    return buffer.getvalue()
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory):
-    """A drawn data set in HAM10000's shape: dark large melanomas, pale small nevi, one row not measurable."""
-    folder = tmp_path_factory.mktemp("ham")
-    names = [f"P{i:02d}" for i in range(24)]
-    with zipfile.ZipFile(folder / "ham10000_224.zip", "w") as archive:
-        for i, name in enumerate(names):
-            archive.writestr(f"images/{name}.jpg", jpeg(22, (50, 25, 15)) if i % 4 == 0 else jpeg(10, (150, 90, 60)))
-    zipfile.ZipFile(folder / "ham10000_200x150.zip", "w").close()
-    columns = ["image_id", "lesion_id", "split", "dx", "malignant", "dx_type", "age", "sex", "localization"]
-    with (folder / "ham10000.csv").open("w", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(columns)
-        for i, name in enumerate(names):
-            split = "val" if i >= 16 else "train"
-            writer.writerow([name, f"L{i}", split, "mel" if i % 4 == 0 else "nv", 0, "histo", "50", "male", "back"])
-    measured = folder / "measured.csv"
-    with measured.open("w", newline="") as handle:
-        writer = csv.writer(handle)
-        writer.writerow(["image_id", "archive", "asymmetry", "border", "colours", "refused", "ita_degrees"])
-        for i, name in enumerate(names):
-            dark = i % 4 == 0
-            values = ["", "", "", "touches the frame", ""] if i == 1 else [
-                1.6 if dark else 0.1, 6 if dark else 0, "dark brown|black" if dark else "light brown", "", "45"
-            ]  # fmt: skip
-            writer.writerow([name, 224, *values])
-    return folder
-
-
 @pytest.fixture
-def config(data, tmp_path):
+def config(drawn_ham, tmp_path):
     smoke: TrainNanoConfig = PRESETS["smoke"][1]
     return replace(
         smoke,
-        data_dir=data,
-        measured=data / "measured.csv",
+        data_dir=drawn_ham,
+        measured=drawn_ham / "measured.csv",
         runs_dir=tmp_path / "runs",
         out=tmp_path / "nano",
         precision="fp32",
     )
 
 
-def test_what_cannot_be_measured_is_left_out_and_classes_are_balanced(data):
-    pictures = load_captioned(data, data / "measured.csv", Split.TRAIN, 64)
+def test_what_cannot_be_measured_is_left_out_and_classes_are_balanced(drawn_ham):
+    pictures = load_captioned(drawn_ham, drawn_ham / "measured.csv", Split.TRAIN, 64)
     assert len(pictures) == 15
     melanomas = torch.tensor([spec.malignant for spec in pictures.specs])
     assert pictures.weights[melanomas].sum() / pictures.weights.sum() == pytest.approx(2 / (2 + 11**0.5))
 
 
-def test_a_batch_depends_on_its_seed_alone_and_says_what_is_measured(data):
-    pictures = load_captioned(data, data / "measured.csv", Split.TRAIN, 64)
+def test_a_batch_depends_on_its_seed_alone_and_says_what_is_measured(drawn_ham):
+    pictures = load_captioned(drawn_ham, drawn_ham / "measured.csv", Split.TRAIN, 64)
     quiet = CaptionStyle(plain_class=0, hide_patient=1, hide_site=1, hide_tone=1)
     batches = [draw_batch(pictures, 6, torch.Generator().manual_seed(5), quiet) for _ in range(2)]
     assert torch.equal(batches[0][0], batches[1][0])

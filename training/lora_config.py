@@ -1,0 +1,96 @@
+"""One LoRA training run as a record, and the presets: Python values, every field can be changed on the command line."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from dermaflux.domain.errors import InvalidRequest
+from dermaflux.domain.lesion import Diagnosis, choice
+from training.precision import check_precision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoraRun:
+    """What is trained, on what, how long. Raises InvalidRequest naming the field outside its range."""
+
+    name: str = "nano"
+    base: str = "nano"
+    """A model's name, or a folder with a FluxPipeline."""
+    data_dir: Path = Path("../shared/data")
+    measured: Path = Path("runs/measured_ham10000.csv")
+    runs_dir: Path = Path("runs/lora")
+    diagnoses: tuple[str, ...] = ()
+    """Only these classes are learned; all when empty."""
+    size_px: int = 128
+    rank: int = 16
+    alpha: int = 16
+    num_steps: int = 600
+    batch_size: int = 16
+    accumulate_steps: int = 1
+    learning_rate: float = 1e-3
+    warmup_steps: int = 20
+    weight_decay: float = 0.01
+    grad_clip: float = 1.0
+    caption_dropout: float = 0.1
+    num_wordings: int = 4
+    """Captions a picture, each in other words; every one is encoded once, before training."""
+    loss_weighting: Literal["none", "sigma_sqrt", "cosmap"] = "none"
+    ema_decay: float = 0.99
+    eval_every: int = 100
+    save_every: int = 100
+    num_val: int = 64
+    gradient_checkpointing: bool = False
+    precision: str = "auto"
+    device: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        check_precision(self.precision)
+        for diagnosis in self.diagnoses:
+            choice("diagnoses", diagnosis, Diagnosis)
+        counts = ("rank", "num_steps", "batch_size", "accumulate_steps", "num_wordings", "eval_every", "save_every")
+        for field in counts:
+            if getattr(self, field) < 1:
+                raise InvalidRequest(f"{field} is {getattr(self, field)}. Give 1 or more.")
+        if self.size_px < 16 or self.size_px % 16:
+            raise InvalidRequest(f"size_px is {self.size_px}; it must be a multiple of 16.")
+        for field in ("caption_dropout", "ema_decay"):
+            if not 0 <= getattr(self, field) < 1:
+                raise InvalidRequest(f"{field} is {getattr(self, field)}; give a share in 0..1.")
+        if not self.name or Path(self.name).name != self.name:
+            raise InvalidRequest(f"name is {self.name!r}; it must be one plain folder name.")
+
+    @property
+    def folder(self) -> Path:
+        """The folder of this run: checkpoint, history and the finished LoRA."""
+        return self.runs_dir / self.name
+
+
+PRESETS = {
+    "smoke": (
+        "seconds: a handful of steps on nano, to see that everything runs",
+        LoraRun(
+            name="smoke", diagnoses=("df",), rank=4, alpha=4, num_steps=4, batch_size=4, num_wordings=1, eval_every=2,
+            save_every=2, num_val=8, warmup_steps=1,
+        ),
+    ),
+    "nano": ("a quarter of an hour on 2 cores: a LoRA of rank 16 on nano, rare classes", LoraRun(
+        diagnoses=("df", "vasc", "akiec"),
+    )),
+    "paper": (
+        "FLUX.1-dev as in the paper: rank 64 on 304 modules, one GPU of 80 GB",
+        LoraRun(
+            name="paper", base="flux-dev", size_px=512, rank=64, alpha=64, num_steps=10_000, batch_size=4,
+            learning_rate=1e-4, warmup_steps=200, ema_decay=0.999, eval_every=500, save_every=500, device="cuda",
+            gradient_checkpointing=True,
+        ),
+    ),
+    "h200": (
+        "FLUX.1-dev on 141 GB: no checkpointing, batch 12",
+        LoraRun(
+            name="h200", base="flux-dev", size_px=512, rank=64, alpha=64, num_steps=4_000, batch_size=12,
+            learning_rate=2e-4, warmup_steps=100, ema_decay=0.999, eval_every=250, save_every=250, device="cuda",
+        ),
+    ),
+}  # fmt: skip

@@ -1,0 +1,166 @@
+"""Trains a LoRA on any FluxPipeline: nano on a CPU in minutes, FLUX.1-dev on one GPU or on several.
+
+    python -m training.train_flux_lora nano --data-dir ../shared/data
+    accelerate launch -m training.train_flux_lora paper --data-dir ../shared/data
+
+The base is frozen; pictures and captions are encoded once. Rectified flow, t = 1 is noise. Stopped or killed at any
+step, the same command goes on from the last checkpoint with the same losses. It learns from split=train and reports
+the loss on split=val, never test.
+"""
+
+import json
+import logging
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+from accelerate import Accelerator
+from tqdm import tqdm
+
+from dermaflux.domain.caption import GRAMMAR_VERSION
+from dermaflux.domain.errors import InvalidRequest
+from dermaflux.domain.records import Split
+from dermaflux.generation.catalogue import ModelCatalogue, ModelEntry
+from dermaflux.generation.loading import choose_placement, load_pipeline
+from training.checkpoints import write_whole
+from training.lora_cache import encode_examples
+from training.lora_config import PRESETS, LoraRun
+from training.lora_layers import attach_lora, save_lora, trainable
+from training.lora_loop import LoraTrainer, Material
+from training.nano_data import load_captioned
+from training.precision import is_bf16
+from training.program import program
+
+log = logging.getLogger(__name__)
+
+
+def train(run: LoraRun) -> Path:
+    """Run to the end (or go on with a stopped run); the finished LoRA in diffusers' format, kohya's beside it.
+
+    Raises InvalidRequest when the folder holds a run of other settings, DataNotFound or ModelNotAvailable when what
+    it needs is not there. When stopped it writes the checkpoint first.
+    """
+    _claim_folder(run)
+    accelerator = Accelerator(
+        gradient_accumulation_steps=run.accumulate_steps,
+        mixed_precision="bf16" if is_bf16(run.precision, _device(run)) else "no",
+        cpu=_device(run) == "cpu",
+    )
+    torch.manual_seed(run.seed)  # the first values of the LoRA
+    entry = ModelCatalogue().model(run.base)
+    material, facts = _prepare(run, entry, accelerator)
+    trainer = LoraTrainer(run, material, accelerator)
+    if trainer.resume():
+        log.info("going on with %s at step %d", run.folder, trainer.step)
+        _forget_after(run.folder / "history.jsonl", trainer.step)
+    _run_steps(trainer)
+    trainer.average.copy_to(trainer.weights)
+    path = run.folder / f"{run.name}.safetensors"
+    if accelerator.is_main_process:
+        save_lora(material.transformer, path, facts | {"steps": trainer.step})
+    return path
+
+
+def _prepare(run: LoraRun, entry: ModelEntry, accelerator: Accelerator) -> tuple[Material, dict[str, Any]]:
+    """Everything encoded and the LoRA on, and what the finished file says of its making."""
+    precision = "bfloat16" if accelerator.mixed_precision == "bf16" else "float32"
+    pipeline = load_pipeline(entry, choose_placement(str(accelerator.device), precision))
+    train_set, val_set = (
+        load_captioned(run.data_dir, run.measured, split, run.size_px, run.diagnoses)
+        for split in (Split.TRAIN, Split.VAL)
+    )
+    examples = encode_examples(
+        pipeline, train_set, entry.text_tokens, num_wordings=run.num_wordings, seed=run.seed
+    )
+    held_out = encode_examples(pipeline, val_set, entry.text_tokens, num_wordings=0, seed=run.seed)
+    num_modules = attach_lora(pipeline.transformer, run.rank, run.alpha)
+    num_weights = sum(weight.numel() for weight in trainable(pipeline.transformer))
+    log.info("%d pictures, %d modules, %.2f M weights learn", len(examples), num_modules, num_weights / 1e6)
+    material = Material(
+        transformer=pipeline.transformer,
+        scheduler_config=pipeline.scheduler.config,
+        train=examples,
+        val=held_out,
+    )
+    return material, {
+        "base": entry.name,
+        "rank": run.rank,
+        "alpha": run.alpha,
+        "modules": num_modules,
+        "classes": ",".join(run.diagnoses) or "all",
+        "caption_grammar": GRAMMAR_VERSION,
+        "data": train_set.fingerprint,
+        "licence": f"base: {entry.licence}; HAM10000: CC BY-NC 4.0; non-commercial research only",
+    }
+
+
+def _run_steps(trainer: LoraTrainer) -> None:
+    run = trainer.run
+    shown = trainer.accelerator.is_main_process
+    bar = tqdm(total=run.num_steps, initial=trainer.step, desc="LoRA", unit="step", mininterval=5, disable=not shown)
+    try:
+        while trainer.step < run.num_steps:
+            loss = trainer.train_step()
+            bar.update()
+            _record(trainer, loss)
+    except KeyboardInterrupt:
+        log.warning("stopped at step %d; the same command goes on from there", trainer.step)
+        raise
+    finally:
+        trainer.save()
+        bar.close()
+
+
+def _record(trainer: LoraTrainer, loss: float) -> None:
+    run, done = trainer.run, trainer.step == trainer.run.num_steps
+    line = {"step": trainer.step, "loss": loss}
+    if trainer.step % run.eval_every == 0 or done:
+        line |= {f"val_{name}": value for name, value in trainer.validation_loss().items()}
+    if trainer.accelerator.is_main_process:
+        with (run.folder / "history.jsonl").open("a") as handle:
+            handle.write(json.dumps(line) + "\n")
+        if "val_mean" in line:
+            log.info("step %d, loss %.4f, val %.4f", line["step"], loss, line["val_mean"])
+    if trainer.step % run.save_every == 0:
+        trainer.save()
+
+
+def _forget_after(history: Path, step: int) -> None:
+    """Drop the lines of steps that a kill took back: they are run again."""
+    if history.is_file():
+        lines = history.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        write_whole(history, "".join(kept))
+
+
+def _claim_folder(run: LoraRun) -> None:
+    """Write the settings beside the run, or refuse when it was begun with others."""
+    wanted = json.loads(json.dumps(asdict(run), default=str))
+    path = run.folder / "config.json"
+    if path.is_file():
+        begun = json.loads(path.read_text())
+        changed = [name for name in wanted if begun.get(name) != wanted[name]]
+        if changed:
+            raise InvalidRequest(
+                f"{run.folder} holds a run with another {', '.join(changed)}. Choose another --name or remove it."
+            )
+    run.folder.mkdir(parents=True, exist_ok=True)
+    write_whole(path, json.dumps(wanted, indent=2) + "\n")
+
+
+def _device(run: LoraRun) -> str:
+    return choose_placement(run.device).device.type
+
+
+@program
+def main() -> None:
+    """The command line: a preset and fields to change."""
+    path = train(tyro.extras.overridable_config_cli(PRESETS, prog="python -m training.train_flux_lora"))
+    sys.stdout.write(f"{path}\n")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -37,6 +37,8 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 class Provenance:
     """How one image was made. `created_at` is ISO 8601 in UTC, `pixels_sha256` the hash of its RGB pixels.
 
+    `chosen_from` counts the candidates of which it was the closest to the spec.
+
     The field names are those of the JSON record inside the file.
     """
 
@@ -51,6 +53,7 @@ class Provenance:
     adapter: str | None = None
     adapter_sha256: str | None = None
     adapter_weight: float | None = None
+    chosen_from: int = 1
     licence: str = ""
     software: str = "DermaFlux"
     version: str = __version__
@@ -113,6 +116,7 @@ def from_generated(generated: GeneratedImage, created_at: datetime | None = None
         adapter=identity.adapter,
         adapter_sha256=identity.adapter_sha256,
         adapter_weight=request.adapter_weight if identity.adapter else None,
+        chosen_from=request.candidates,
         licence=identity.licence,
         created_at=moment.isoformat(timespec="seconds"),
         pixels_sha256=hash_pixels(generated.image),

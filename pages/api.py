@@ -73,9 +73,11 @@ class Endpoints:
         model: str | None = None,
         adapter: str | None = None,
         adapter_weight: float = 1.0,
+        candidates: int = 1,
     ) -> Iterator[Answer]:
         """Sample images from a caption, from a spec (fields as in /compose_caption), or from both.
 
+        candidates: draw so many for each image and keep the one measured closest to the spec.
         Streams {job_id, state, step, num_steps, images}; the last answer holds every image with its assessment.
         """
         asked = _spec(**spec) if spec else None
@@ -95,6 +97,7 @@ class Endpoints:
             model=model or self._services.settings.model,
             adapter=adapter,
             adapter_weight=adapter_weight,
+            candidates=candidates,
         )
         job = self._services.submit_generation(user_of(request), sampling)
         yield from self._answers(job.job_id)

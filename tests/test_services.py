@@ -16,7 +16,7 @@ from dermaflux.domain.errors import (
     StorageNotWritable,
 )
 from dermaflux.domain.lesion import LesionSpec
-from dermaflux.domain.records import GeneratedImage, SamplingRequest, StepPreview
+from dermaflux.domain.records import GeneratedImage, Measurement, SamplingRequest, StepPreview
 from dermaflux.provenance import read_provenance, verify
 from dermaflux.services import Services
 from dermaflux.services.records import Ended, Finished, Preview
@@ -28,6 +28,10 @@ SPEC = LesionSpec(asymmetry=1.5, border=6, colours=("light brown", "dark brown")
 
 def request(services, **fields):
     return SamplingRequest(caption=services.compose_caption(SPEC), spec=SPEC, **fields)
+
+
+def found(asymmetry):
+    return Measurement(asymmetry=asymmetry, border=6.0, colours=SPEC.colours, num_colours=2)
 
 
 @pytest.fixture
@@ -92,6 +96,31 @@ def test_generating_without_the_store_streams_previews_and_repeats_its_pixels(se
     assert [type(e) for e in events] == [StepPreview, StepPreview, StepPreview, GeneratedImage] * 2
     again = [e for e in services.generate(request(services, seed=8)) if isinstance(e, GeneratedImage)]
     assert again[0].image.tobytes() == events[-1].image.tobytes()
+
+
+def test_of_several_candidates_the_closest_is_kept_with_its_own_seed(services, monkeypatch):
+    refused = Measurement(refused="The lesion touches the frame.")
+    answers = iter([refused, found(0.2), found(1.4), refused, refused, refused])
+    monkeypatch.setattr(services, "measure", lambda image: next(answers))  # an untrained pipeline draws no lesions
+    events = list(services.generate(request(services, num_images=2, seed=10, candidates=3)))
+    kept = [e for e in events if isinstance(e, GeneratedImage)]
+    assert [(e.image_index, e.seed) for e in kept] == [(0, 12), (1, 13)]
+    assert all((e.request.candidates, e.request.num_images, e.request.seed) == (3, 2, 10) for e in kept)
+    previews = [(e.image_index, e.step, e.num_steps) for e in events if isinstance(e, StepPreview)]
+    assert previews == [(index, step, 9) for index in (0, 1) for step in range(1, 10)]
+
+
+def test_a_chosen_image_says_of_how_many(services):
+    job = services.submit_generation("ann", request(services, candidates=2, seed=5))
+    stored = next(e.stored for e in services.follow(job.job_id) if isinstance(e, Finished))
+    assert stored.generated["chosen_from"] == 2
+    assert stored.generated["seed"] in (5, 6)
+
+
+def test_free_text_cannot_be_close_to_anything(services):
+    asked = SamplingRequest(caption="a mole like no other", candidates=2)
+    with pytest.raises(InvalidRequest, match="free text"):
+        services.submit_generation("ann", asked)
 
 
 def test_equal_requests_write_equal_files(services, tmp_path):

@@ -80,6 +80,8 @@ class SamplingFlags:
     """Guidance scale."""
     size: int | None = None
     """Pixels a side, a multiple of 16."""
+    candidates: int = 1
+    """Draw so many for each image and keep the one measured closest to the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

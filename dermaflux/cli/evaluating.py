@@ -152,5 +152,6 @@ def _synthetic(services: Services, folder: Path, flags: RealFlags) -> list[Path]
 def _asked(request: SamplingRequest) -> dict[str, Any]:
     values = replace(request, spec=None).to_dict()
     return {
-        name: values[name] for name in ("model", "adapter", "adapter_weight", "seed", "num_images")
+        name: values[name]
+        for name in ("model", "adapter", "adapter_weight", "seed", "num_images", "candidates")
     }

@@ -21,7 +21,7 @@ def generate(services: Services, command: Generate) -> None:
     request = _request(services, command)
     out = services.prepare_folder(command.out)
     request = services.resolve(request)
-    num_steps = request.num_images * (request.num_steps or 1)
+    num_steps = request.num_images * request.candidates * (request.num_steps or 1)
     with progress_bar("Generating", total=num_steps) as bar:
         for event in services.generate(request):
             if isinstance(event, GeneratedImage):
@@ -36,11 +36,7 @@ def sampling_request(
     services: Services, caption_text: str, num_images: int, flags: SamplingFlags
 ) -> SamplingRequest:
     """The request of the sampling flags; model and adapter come from the settings when not given."""
-    if flags.seed + num_images - 1 > MAX_SEED:
-        raise InvalidRequest(
-            f"--seed is {flags.seed}, but the last image's seed may be {MAX_SEED} at most. Lower it."
-        )
-    return SamplingRequest(
+    request = SamplingRequest(
         caption=caption_text,
         num_images=num_images,
         seed=flags.seed,
@@ -50,7 +46,13 @@ def sampling_request(
         model=flags.model or services.settings.model,
         adapter=flags.adapter or services.settings.adapter,
         adapter_weight=flags.adapter_weight,
+        candidates=flags.candidates,
     )
+    if request.last_seed > MAX_SEED:
+        raise InvalidRequest(
+            f"--seed is {flags.seed}, but the last image's seed may be {MAX_SEED} at most. Lower it."
+        )
+    return request
 
 
 def _request(services: Services, command: Generate) -> SamplingRequest:

@@ -45,6 +45,7 @@ COLUMNS: Mapping[str, str] = {
     "adapter": "string",
     "adapter_sha256": "string",
     "adapter_weight": "float",
+    "chosen_from": "int",
     "licence": "string",
     "created_at": "string",
 }
@@ -60,6 +61,7 @@ _MADE = (
     "adapter",
     "adapter_sha256",
     "adapter_weight",
+    "chosen_from",
     "licence",
     "created_at",
 )

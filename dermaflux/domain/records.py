@@ -21,6 +21,7 @@ DISCLAIMER = (
 )
 
 MAX_IMAGES_PER_REQUEST = 64
+MAX_CANDIDATES = 16
 MAX_STEPS = 100
 MAX_GUIDANCE_SCALE = 20.0
 SIZE_RANGE_PX = (64, 1024)
@@ -34,7 +35,8 @@ class SamplingRequest:
     """What to sample. The same request gives the same pixels on the same machine.
 
     `spec` is what the caption was composed from, None when the caption was written by hand.
-    None for steps, guidance or size means the model's own default. Image i uses seed + i.
+    None for steps, guidance or size means the model's own default. Image i uses seed + i. With several candidates an
+    image, the one measured closest to `spec` is kept, and image i draws from seed + i * candidates on.
     """
 
     caption: str
@@ -47,6 +49,7 @@ class SamplingRequest:
     model: str = "nano"
     adapter: str | None = None
     adapter_weight: float = 1.0
+    candidates: int = 1
 
     def __post_init__(self) -> None:
         """Raise InvalidRequest naming the first field outside its range."""
@@ -60,8 +63,14 @@ class SamplingRequest:
         _within("guidance_scale", self.guidance_scale, (0.0, MAX_GUIDANCE_SCALE))
         _within("size_px", self.size_px, SIZE_RANGE_PX)
         _within("adapter_weight", self.adapter_weight, (-4.0, 4.0))
+        _within("candidates", self.candidates, (1, MAX_CANDIDATES))
         if self.size_px is not None and self.size_px % SIZE_MULTIPLE_PX:
             raise InvalidRequest(f"size_px is {self.size_px}; it must be a multiple of {SIZE_MULTIPLE_PX}.")
+
+    @property
+    def last_seed(self) -> int:
+        """The seed of the last image, or of its last candidate."""
+        return self.seed + self.num_images * self.candidates - 1
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict that `from_dict` reads back to an equal request."""

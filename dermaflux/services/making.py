@@ -9,6 +9,7 @@ from dermaflux.domain.caption import compose
 from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import GeneratedImage, SamplingRequest, StepPreview
 from dermaflux.provenance import from_generated, png_bytes
+from dermaflux.services.closest import check_choosable, keep_closest
 from dermaflux.services.curating import Curating
 from dermaflux.services.pictures import write_whole
 from dermaflux.services.records import AdapterChoice, ModelChoice
@@ -50,6 +51,7 @@ class Making(Curating):
     def resolve(self, request: SamplingRequest) -> SamplingRequest:
         """The request with the model's defaults filled in. Raises InvalidRequest, ModelNotAvailable."""
         catalogue = self.catalogue()
+        check_choosable(request)
         entry = catalogue.model(request.model)
         if request.adapter is not None:
             catalogue.adapter(request.adapter)
@@ -64,9 +66,13 @@ class Making(Curating):
         self, request: SamplingRequest, should_stop: Callable[[], bool] | None = None
     ) -> Iterator[StepPreview | GeneratedImage]:
         """Sample without storing: previews, then the image, for each. Closing the iterator stops it."""
-        if should_stop is None:
-            return self._generator().stream(request)
-        return self._generator().stream(request, should_stop)
+
+        def stream(drawn: SamplingRequest) -> Iterator[StepPreview | GeneratedImage]:
+            if should_stop is None:
+                return self._generator().stream(drawn)
+            return self._generator().stream(drawn, should_stop)
+
+        return stream(request) if request.candidates == 1 else keep_closest(request, stream, self.measure)
 
     def write_generated(self, generated: GeneratedImage, folder: Path) -> Path:
         """Write a PNG with its provenance; the same request gives the same name and the same bytes.

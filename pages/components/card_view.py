@@ -22,13 +22,18 @@ TOP_DIAGNOSES = 3
 _SHORT_HASH = 12
 
 
+def image_title(index: int, seed: int) -> str:
+    """How an image of a job is named on its card."""
+    return f"Image {index + 1} · seed {seed}"
+
+
 def empty_card(index: int, seed: int, num_steps: int | None) -> Card:
     """The card of an image that has not begun."""
     return {
         "key": str(index),
         "state": "waiting",
         "status": "Waiting",
-        "title": f"Image {index + 1} · seed {seed}",
+        "title": image_title(index, seed),
         "alt": "Synthetic lesion, not yet sampled",
         "step": 0,
         "num_steps": num_steps or 0,
@@ -139,6 +144,7 @@ def _details(stored: StoredImage) -> list[tuple[str, str]]:
         ("Made", stored.created_at[:19].replace("T", " ")),
         ("Seed", made.get("seed")),
         ("Steps", made.get("steps")),
+        ("Chosen from", f"{n} candidates" if (n := made.get("chosen_from", 1)) > 1 else None),
         ("Guidance", made.get("guidance_scale")),
         ("Size", f"{made['size_px']} px" if made.get("size_px") else None),
         ("Model", _named(made, "model")),

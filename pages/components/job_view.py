@@ -10,7 +10,7 @@ from typing import Any
 
 from dermaflux.domain.records import SamplingRequest
 from dermaflux.services.records import Ended, Finished, JobEvent, Preview, Progress, Waiting
-from pages.components.card_view import Card, empty_card, stored_card
+from pages.components.card_view import Card, empty_card, image_title, stored_card
 from pages.components.pictures import picture_uri, preview_uri
 
 _ENDINGS = {
@@ -25,7 +25,7 @@ class JobView:
     """What the board shows of one job."""
 
     def __init__(self, request: SamplingRequest) -> None:
-        seeds = range(request.seed, request.seed + request.num_images)
+        seeds = range(request.seed, request.last_seed + 1, request.candidates)
         self._cards: list[Card] = [
             empty_card(i, seed, request.num_steps) for i, seed in enumerate(seeds)
         ]
@@ -79,9 +79,8 @@ class JobView:
         old = self._cards[event.image_index]
         stored = replace(event.stored, assessment=event.assessment.to_dict())
         picture = picture_uri(Path(stored.path))
-        self._cards[event.image_index] = stored_card(
-            stored, key=old["key"], title=old["title"], picture=picture
-        )
+        title = image_title(event.image_index, stored.generated["seed"])  # of the candidate that was kept
+        self._cards[event.image_index] = stored_card(stored, key=old["key"], title=title, picture=picture)
         self._running(0.0)
 
     def _running(self, of_image: float) -> None:

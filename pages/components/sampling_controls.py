@@ -10,7 +10,13 @@ from typing import Any
 import gradio as gr
 
 from dermaflux.domain.errors import InvalidRequest
-from dermaflux.domain.records import MAX_GUIDANCE_SCALE, MAX_IMAGES_PER_REQUEST, MAX_SEED, MAX_STEPS
+from dermaflux.domain.records import (
+    MAX_CANDIDATES,
+    MAX_GUIDANCE_SCALE,
+    MAX_IMAGES_PER_REQUEST,
+    MAX_SEED,
+    MAX_STEPS,
+)
 from dermaflux.services.records import ModelChoice
 
 DEFAULT_NUM_IMAGES = 4
@@ -23,6 +29,7 @@ class SamplingControls:
     """The components that state everything of a SamplingRequest but its caption and spec."""
 
     num_images: gr.Slider
+    candidates: gr.Slider
     seed: gr.Number
     keep_seed: gr.Checkbox
     num_steps: gr.Slider
@@ -36,8 +43,8 @@ class SamplingControls:
     def inputs(self) -> list[Any]:
         """Every component."""
         return [
-            self.num_images, self.seed, self.keep_seed, self.num_steps, self.guidance_scale, self.size_px, self.model,
-            self.adapter, self.adapter_weight,
+            self.num_images, self.candidates, self.seed, self.keep_seed, self.num_steps, self.guidance_scale,
+            self.size_px, self.model, self.adapter, self.adapter_weight,
         ]  # fmt: skip
 
     @property
@@ -49,6 +56,7 @@ class SamplingControls:
         """The fields of a SamplingRequest without caption, spec and seed."""
         return {
             "num_images": whole("The number of images", values[self.num_images]),
+            "candidates": whole("The number of candidates", values[self.candidates]),
             "num_steps": whole("The number of steps", values[self.num_steps]),
             "guidance_scale": values[self.guidance_scale],
             "size_px": values[self.size_px],
@@ -86,6 +94,8 @@ def sampling_controls(
         label="Number of images",
         elem_id="num-images",
     )
+    candidates = gr.Slider(1, MAX_CANDIDATES, 1, step=1, label="Candidates an image", elem_id="candidates",
+                           info="The one measured closest to the request is kept")  # fmt: skip
     with gr.Row(equal_height=True):
         seed = gr.Number(
             0, label="Seed", precision=0, minimum=0, maximum=MAX_SEED, min_width=120, elem_id="seed"
@@ -128,6 +138,7 @@ def sampling_controls(
         size = gr.Dropdown(_sizes(first), value=first.size_px, label="Image size", elem_id="size")
     return SamplingControls(
         num_images=num_images,
+        candidates=candidates,
         seed=seed,
         keep_seed=keep_seed,
         num_steps=steps,

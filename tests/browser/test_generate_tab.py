@@ -165,6 +165,15 @@ def test_a_refreshed_page_finds_its_job_again(page):
     expect(page.locator(f"{CARD}[data-state=done]")).to_have_count(kept)
 
 
+def test_of_several_candidates_one_is_kept_and_says_so(page):
+    set_number(page, "candidates", 2)
+    generate(page, 1, steps=2)
+    expect_state(page, "Done")
+    expect(page.locator(CARD)).to_have_count(1)
+    page.locator(f"{CARD} .df-figure").click()
+    expect(page.locator("#board .df-zoom dl")).to_contain_text("2 candidates")
+
+
 def test_a_refused_verdict_is_taken_back_with_its_reason(page):
     generate(page, 1, steps=2)
     expect_state(page, "Done")

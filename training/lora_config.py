@@ -19,6 +19,8 @@ class LoraRun:
     data_dir: Path = Path("../shared/data")
     measured: Path = Path("runs/measured_ham10000.csv")
     runs_dir: Path = Path("runs/lora")
+    models_dir: Path = Path("assets/models")
+    """Where the embedded judges of the probes are."""
     diagnoses: tuple[str, ...] = ()
     """Only these classes are learned; all when empty."""
     size_px: int = 128
@@ -37,6 +39,8 @@ class LoraRun:
     loss_weighting: Literal["none", "sigma_sqrt", "cosmap"] = "none"
     ema_decay: float = 0.99
     eval_every: int = 100
+    probe_every: int = 200
+    """Sample and judge the probes every so many steps; 0 never."""
     save_every: int = 100
     num_val: int = 64
     gradient_checkpointing: bool = False
@@ -72,7 +76,7 @@ PRESETS = {
         "seconds: a handful of steps on nano, to see that everything runs",
         LoraRun(
             name="smoke", diagnoses=("df",), rank=4, alpha=4, num_steps=4, batch_size=4, num_wordings=1, eval_every=2,
-            save_every=2, num_val=8, warmup_steps=1,
+            save_every=2, num_val=8, warmup_steps=1, probe_every=4,
         ),
     ),
     "nano": ("a quarter of an hour on 2 cores: a LoRA of rank 16 on nano, rare classes", LoraRun(
@@ -82,7 +86,8 @@ PRESETS = {
         "FLUX.1-dev as in the paper: rank 64 on 304 modules, one GPU of 80 GB",
         LoraRun(
             name="paper", base="flux-dev", size_px=512, rank=64, alpha=64, num_steps=10_000, batch_size=4,
-            learning_rate=1e-4, warmup_steps=200, ema_decay=0.999, eval_every=500, save_every=500, device="cuda",
+            learning_rate=1e-4, warmup_steps=200, ema_decay=0.999, eval_every=500, save_every=500,
+            probe_every=1000, device="cuda",
             gradient_checkpointing=True,
         ),
     ),
@@ -90,7 +95,8 @@ PRESETS = {
         "FLUX.1-dev on 141 GB: no checkpointing, batch 12",
         LoraRun(
             name="h200", base="flux-dev", size_px=512, rank=64, alpha=64, num_steps=4_000, batch_size=12,
-            learning_rate=2e-4, warmup_steps=100, ema_decay=0.999, eval_every=250, save_every=250, device="cuda",
+            learning_rate=2e-4, warmup_steps=100, ema_decay=0.999, eval_every=250, save_every=250,
+            probe_every=500, device="cuda",
         ),
     ),
 }  # fmt: skip

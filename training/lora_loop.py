@@ -5,6 +5,8 @@ been. accelerate spreads it over processes. It knows no files but its checkpoint
 """
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -78,20 +80,26 @@ class LoraTrainer:
         self.step += 1
         return total
 
+    @contextmanager
+    def averaged(self) -> Iterator[None]:
+        """For a while the adapter holds the averaged weights."""
+        self.average.store(self.weights)
+        self.average.copy_to(self.weights)
+        try:
+            yield
+        finally:
+            self.average.restore(self.weights)
+
     @torch.no_grad()
     def validation_loss(self) -> dict[str, float]:
         """Velocity loss of the averaged weights on val pictures, at fixed times with fixed noise."""
         batch = self.material.val.first(self.run.num_val)
         noise = torch.randn(batch.data.shape, generator=torch.Generator().manual_seed(1))
-        self.average.store(self.weights)
-        self.average.copy_to(self.weights)
-        try:
+        with self.averaged():
             losses = {
                 f"t={time}": float(self._loss(batch, noise, torch.full((len(noise),), time)).mean())
                 for time in VAL_TIMES
             }
-        finally:
-            self.average.restore(self.weights)
         return losses | {"mean": sum(losses.values()) / len(losses)}
 
     def save(self) -> None:

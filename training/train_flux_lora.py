@@ -11,7 +11,8 @@ the loss on split=val, never test.
 import json
 import logging
 import sys
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,21 +21,33 @@ import tyro
 from accelerate import Accelerator
 from tqdm import tqdm
 
+from dermaflux.classification import LesionClassifier
 from dermaflux.domain.caption import GRAMMAR_VERSION
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import Split
 from dermaflux.generation.catalogue import ModelCatalogue, ModelEntry
 from dermaflux.generation.loading import choose_placement, load_pipeline
+from dermaflux.measurement.measurer import Measurer
 from training.checkpoints import write_whole
 from training.lora_cache import encode_examples
 from training.lora_config import PRESETS, LoraRun
 from training.lora_layers import attach_lora, save_lora, trainable
 from training.lora_loop import LoraTrainer, Material
+from training.lora_probe import Judges, Prober
 from training.nano_data import load_captioned
 from training.precision import is_bf16
 from training.program import program
 
 log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """All that a run needs before its first step, and what the finished file says of its making."""
+
+    material: Material
+    prober: Prober | None
+    facts: Mapping[str, Any]
 
 
 def train(run: LoraRun) -> Path:
@@ -49,23 +62,22 @@ def train(run: LoraRun) -> Path:
         mixed_precision="bf16" if is_bf16(run.precision, _device(run)) else "no",
         cpu=_device(run) == "cpu",
     )
-    torch.manual_seed(run.seed)  # the first values of the LoRA
     entry = ModelCatalogue().model(run.base)
-    material, facts = _prepare(run, entry, accelerator)
-    trainer = LoraTrainer(run, material, accelerator)
+    prepared = prepare(run, entry, accelerator)
+    trainer = LoraTrainer(run, prepared.material, accelerator)
     if trainer.resume():
         log.info("going on with %s at step %d", run.folder, trainer.step)
         _forget_after(run.folder / "history.jsonl", trainer.step)
-    _run_steps(trainer)
+    _run_steps(trainer, prepared.prober)
     trainer.average.copy_to(trainer.weights)
     path = run.folder / f"{run.name}.safetensors"
     if accelerator.is_main_process:
-        save_lora(material.transformer, path, facts | {"steps": trainer.step})
+        save_lora(prepared.material.transformer, path, {**prepared.facts, "steps": trainer.step})
     return path
 
 
-def _prepare(run: LoraRun, entry: ModelEntry, accelerator: Accelerator) -> tuple[Material, dict[str, Any]]:
-    """Everything encoded and the LoRA on, and what the finished file says of its making."""
+def prepare(run: LoraRun, entry: ModelEntry, accelerator: Accelerator) -> Prepared:
+    """Read and encode everything, put the LoRA on; the text encoders are given back."""
     precision = "bfloat16" if accelerator.mixed_precision == "bf16" else "float32"
     pipeline = load_pipeline(entry, choose_placement(str(accelerator.device), precision))
     train_set, val_set = (
@@ -76,6 +88,9 @@ def _prepare(run: LoraRun, entry: ModelEntry, accelerator: Accelerator) -> tuple
         pipeline, train_set, entry.text_tokens, num_wordings=run.num_wordings, seed=run.seed
     )
     held_out = encode_examples(pipeline, val_set, entry.text_tokens, num_wordings=0, seed=run.seed)
+    prober = _prober(run, entry, pipeline) if run.probe_every and accelerator.is_main_process else None
+    pipeline.register_modules(text_encoder=None, text_encoder_2=None)
+    torch.manual_seed(run.seed)
     num_modules = attach_lora(pipeline.transformer, run.rank, run.alpha)
     num_weights = sum(weight.numel() for weight in trainable(pipeline.transformer))
     log.info("%d pictures, %d modules, %.2f M weights learn", len(examples), num_modules, num_weights / 1e6)
@@ -85,19 +100,30 @@ def _prepare(run: LoraRun, entry: ModelEntry, accelerator: Accelerator) -> tuple
         train=examples,
         val=held_out,
     )
-    return material, {
+    facts = _facts(run, entry) | {"modules": num_modules, "data": train_set.fingerprint}
+    return Prepared(material=material, prober=prober, facts=facts)
+
+
+def _facts(run: LoraRun, entry: ModelEntry) -> dict[str, Any]:
+    return {
         "base": entry.name,
         "rank": run.rank,
         "alpha": run.alpha,
-        "modules": num_modules,
         "classes": ",".join(run.diagnoses) or "all",
         "caption_grammar": GRAMMAR_VERSION,
-        "data": train_set.fingerprint,
         "licence": f"base: {entry.licence}; HAM10000: CC BY-NC 4.0; non-commercial research only",
     }
 
 
-def _run_steps(trainer: LoraTrainer) -> None:
+def _prober(run: LoraRun, entry: ModelEntry, pipeline: Any) -> Prober:
+    judges = Judges(
+        measurer=Measurer.from_folder(run.models_dir),
+        classifier=LesionClassifier.from_folder(run.models_dir / "classifier"),
+    )
+    return Prober(pipeline, entry, judges, run.size_px, run.seed)
+
+
+def _run_steps(trainer: LoraTrainer, prober: Prober | None) -> None:
     run = trainer.run
     shown = trainer.accelerator.is_main_process
     bar = tqdm(total=run.num_steps, initial=trainer.step, desc="LoRA", unit="step", mininterval=5, disable=not shown)
@@ -105,7 +131,7 @@ def _run_steps(trainer: LoraTrainer) -> None:
         while trainer.step < run.num_steps:
             loss = trainer.train_step()
             bar.update()
-            _record(trainer, loss)
+            _record(trainer, prober, loss)
     except KeyboardInterrupt:
         log.warning("stopped at step %d; the same command goes on from there", trainer.step)
         raise
@@ -114,11 +140,14 @@ def _run_steps(trainer: LoraTrainer) -> None:
         bar.close()
 
 
-def _record(trainer: LoraTrainer, loss: float) -> None:
+def _record(trainer: LoraTrainer, prober: Prober | None, loss: float) -> None:
     run, done = trainer.run, trainer.step == trainer.run.num_steps
-    line = {"step": trainer.step, "loss": loss}
+    line: dict[str, float | None] = {"step": trainer.step, "loss": loss}
     if trainer.step % run.eval_every == 0 or done:
         line |= {f"val_{name}": value for name, value in trainer.validation_loss().items()}
+    if prober and (trainer.step % run.probe_every == 0 or done):
+        with trainer.averaged():
+            line |= prober.run(run.folder / f"probes-{trainer.step:06d}.png")
     if trainer.accelerator.is_main_process:
         with (run.folder / "history.jsonl").open("a") as handle:
             handle.write(json.dumps(line) + "\n")

@@ -24,7 +24,7 @@ from training.lora_config import PRESETS, LoraRun
 from training.lora_layers import attach_lora, save_lora, trainable
 from training.lora_loop import LoraTrainer, resolution_shift
 from training.rectified_flow import shifted
-from training.train_flux_lora import _prepare, train
+from training.train_flux_lora import prepare, train
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def run(drawn_ham, tiny_models, tmp_path):
     return LoraRun(
         name="test", base=str(tiny_models / "nano"), data_dir=drawn_ham, measured=drawn_ham / "measured.csv",
         runs_dir=tmp_path / "runs", size_px=64, rank=4, alpha=8, num_steps=6, batch_size=8, eval_every=3, save_every=2,
-        num_val=8, warmup_steps=1, num_wordings=2, precision="fp32", device="cpu",
+        num_val=8, warmup_steps=1, num_wordings=2, precision="fp32", device="cpu", probe_every=0,
     )  # fmt: skip
 
 
@@ -40,7 +40,7 @@ def trainer_of(run):
     accelerator = Accelerator(cpu=True, gradient_accumulation_steps=run.accumulate_steps)
     torch.manual_seed(run.seed)
     entry = entry_of_folder(Path(run.base), name="tiny")
-    return LoraTrainer(run, _prepare(run, entry, accelerator)[0], accelerator)
+    return LoraTrainer(run, prepare(run, entry, accelerator).material, accelerator)
 
 
 def tiny(run):

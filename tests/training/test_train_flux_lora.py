@@ -124,6 +124,7 @@ def test_a_run_continued_from_its_checkpoint_equals_an_unbroken_one(run, accumul
         assert torch.allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_a_killed_program_goes_on_with_the_same_losses(run, repository):
     train(replace(run, name="whole", num_steps=40))
     command = [sys.executable, "-m", "training.train_flux_lora", "smoke", "--name", "killed", "--num-steps", "40"]

@@ -30,6 +30,7 @@ _MODULES: Mapping[type, str] = {
     commands.Adherence: "evaluating",
     commands.Quality: "evaluating",
     commands.Memorisation: "evaluating",
+    commands.Diversity: "evaluating",
     commands.Coverage: "evaluating",
 }
 

@@ -114,7 +114,7 @@ def test_caption_needs_neither_torch_nor_a_database(tmp_path):
         (["captoin"], "captoin is not known. Did you mean caption? Choose one of: caption, generate"),
         (["evaluate", "qualty"], "qualty is not known. Did you mean quality?"),
         (["measure"], "No picture was named"),
-        (["evaluate"], "adherence, quality, memorisation, coverage"),
+        (["evaluate"], "adherence, quality, memorisation, diversity, coverage"),
         (["export", "--dataset", "d", "--format", "zip", "--out", "o"], "--format is 'zip'"),
         (["generate", *LESION], "--out is missing"),
         (["generate", "--caption", "a lesion", *LESION, "--out", "o"], "Use one of the two"),
@@ -424,6 +424,19 @@ def test_evaluate_quality_and_memorisation_against_a_folder(here, capsys, table)
     assert report["nearest"][0]["distance"] == pytest.approx(0, abs=1e-5)
     assert report["nearest"][0]["is_copy"]
     assert report["calibration"]["num_same_lesion_pairs"] == (12 if table else 0)
+
+
+def test_evaluate_diversity_reads_what_was_asked_from_the_pictures(here, capsys):
+    real_folder(here / "real", 26, table=True)
+    lesion = ["--asymmetry", "1", "--border", "4", "--colours", "2", "--diagnosis", "nv"]
+    assert main(["generate", *lesion, "--num-images", "3", "--steps", "1", "--out", "ours"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "diversity", "ours", "--real", "real", "--json"]) == 0
+    (report,) = json_lines(capsys)
+    assert (report["classes"]["nv"]["num_images"], report["classes"]["nv"]["num_real"]) == (3, 24)
+    assert report["classes"]["nv"]["within_class"] > 0
+    assert main(["evaluate", "diversity", "real", "--real", "real"]) == 2
+    assert "r0.png" in complaint(capsys)
 
 
 def test_coverage_beside_a_zip_of_real_pictures(dataset, capsys):

@@ -201,6 +201,17 @@ class Memorisation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Diversity:
+    """Are the pictures of one request as varied as real lesions of its diagnosis?"""
+
+    images: Positional[Path]
+    """A folder of pictures made here: each says in its record what was asked for."""
+    reference: Annotated[RealFlags, arg(name="")]
+    json: bool = False
+    """JSON instead of a table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """Which diagnoses and attribute levels does a dataset hold, and which does it lack?"""
 
@@ -226,6 +237,7 @@ Evaluate = (
     Annotated[Adherence, subcommand("adherence")]
     | Annotated[Quality, subcommand("quality")]
     | Annotated[Memorisation, subcommand("memorisation")]
+    | Annotated[Diversity, subcommand("diversity")]
     | Annotated[Coverage, subcommand("coverage")]
 )
 Command = (

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dermaflux.cli.commands import Adherence, Coverage, Memorisation, Quality, RealFlags
+from dermaflux.cli.commands import Adherence, Coverage, Diversity, Memorisation, Quality, RealFlags
 from dermaflux.cli.making import sampling_request
 from dermaflux.cli.output import ProgressBar, with_progress, write_json, write_line, write_table
 from dermaflux.cli.real_pictures import RealPictures, read_real
+from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.records import DISCLAIMER, SamplingRequest
 from dermaflux.services import Services
 
@@ -93,6 +94,30 @@ def memorisation(services: Services, command: Memorisation) -> None:
     write_table(
         ("path", "nearest", "distance", "copy"), (tuple(found.values()) for found in nearest[:20])
     )
+
+
+def diversity(services: Services, command: Diversity) -> None:
+    """Compare the spread within each request with that of the real class it asked for."""
+    paths = _synthetic(services, command.images, command.reference)
+    asked = [services.asked_of_file(path) for path in paths]
+    with _real(command.reference) as reference:
+        pictures = [picture for picture in reference.pictures if picture.diagnosis]
+        if not pictures:
+            raise DataNotFound(f"No table gives the pictures in {command.reference.real} a diagnosis.")
+        real = _features(services, pictures, reference.load, "Real")
+    synthetic = _features(services, paths, services.open_picture, "Synthetic")
+    report = services.evaluate_diversity(synthetic, asked, real, [str(p.diagnosis) for p in pictures])
+    if command.json:
+        write_json(report.to_dict() | {"statement": DISCLAIMER})
+        return
+    write_table(
+        ("diagnosis", "within a request", "within the real class", "ratio", "requests", "images", "real"),
+        (
+            (name, c.within_request, c.within_class, c.ratio, c.num_requests, c.num_images, c.num_real)
+            for name, c in report.classes.items()
+        ),
+    )
+    write_line(f"\nratio {report.ratio:.2f}, each diagnosis counted once")
 
 
 def coverage(services: Services, command: Coverage) -> None:

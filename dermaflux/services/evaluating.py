@@ -2,11 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermaflux.domain.caption import compose
+from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Diagnosis, LesionSpec
 from dermaflux.domain.records import GeneratedImage, Measurement, SamplingRequest
+from dermaflux.provenance import read_provenance
 from dermaflux.services.making import Making
 from dermaflux.services.records import OnStep, assessment_of
 
@@ -16,6 +19,7 @@ if TYPE_CHECKING:
 
     from dermaflux.evaluation.adherence import AdherenceReport
     from dermaflux.evaluation.coverage import CoverageReport, LesionFacts
+    from dermaflux.evaluation.diversity import DiversityReport
     from dermaflux.evaluation.memorisation import MemorisationReport
     from dermaflux.evaluation.quality import QualityReport
 
@@ -23,7 +27,7 @@ _SWEPT_FROM = (Diagnosis.NV, Diagnosis.MEL)
 
 
 class Evaluating(Making):
-    """The four evaluations. Pictures and features are gathered by the caller, who knows where they are."""
+    """The five evaluations. Pictures and features are gathered by the caller, who knows where they are."""
 
     def evaluate_adherence(
         self, request: SamplingRequest, on_step: OnStep | None = None
@@ -65,6 +69,31 @@ class Evaluating(Making):
         return memorisation.memorisation_report(
             synthetic, real, memorisation.calibrate(real, lesion_ids)
         )
+
+    def evaluate_diversity(
+        self, synthetic: "np.ndarray", asked: Sequence[LesionSpec], real: "np.ndarray", diagnoses: Sequence[str]
+    ) -> "DiversityReport":
+        """Compare the spread of features (M, D) within each request with that within its real class (N, D)."""
+        from dermaflux.evaluation import diversity
+
+        return diversity.diversity_report(
+            diversity.Labelled(
+                features=synthetic,
+                diagnoses=[str(spec.diagnosis) for spec in asked],
+                groups=[str(spec.to_dict()) for spec in asked],
+            ),
+            diversity.Labelled(features=real, diagnoses=diagnoses),
+        )
+
+    def asked_of_file(self, path: Path) -> LesionSpec:
+        """The lesion that a picture made here was asked to show.
+
+        Raises DataNotFound or ImageNotReadable as `read_provenance` does, InvalidRequest for free text.
+        """
+        spec = read_provenance(path).spec
+        if spec is None:
+            raise InvalidRequest(f"{path.name} was made from free text, so nothing says what it should show.")
+        return spec
 
     def evaluate_coverage(
         self, dataset: str, real: Sequence["LesionFacts"] = ()

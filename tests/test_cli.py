@@ -418,7 +418,11 @@ def test_evaluate_quality_and_memorisation_against_a_folder(here, capsys, table)
     assert report["num_synthetic"] + report["num_reference"] == (24 if table else 26)
     assert report["synthetic"]["fid"] >= 0
     assert 0 <= report["synthetic"]["coverage"] <= 1
-    assert main(["evaluate", "memorisation", "ours", "--real", "real", "--json"]) == 0
+    assert main(["evaluate", "memorisation", "ours", "--real", "real", "--json", "--sheet", "runs/pairs.png"]) == 0
+    with Image.open("runs/pairs.png") as sheet:
+        assert sheet.size == (2 * 192 + 12, 10 * 196 + 4)
+        left, right = (sheet.crop((x, 4, x + 192, 196)) for x in (4, 200))
+    assert left.tobytes() == right.tobytes()  # the first pair is the same picture twice
     (report,) = json_lines(capsys)
     assert report["num_copies"] >= 1  # both folders are drawn alike, so the first pictures are the same
     assert report["nearest"][0]["distance"] == pytest.approx(0, abs=1e-5)

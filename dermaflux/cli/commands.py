@@ -196,6 +196,8 @@ class Memorisation:
     images: Positional[Path]
     """A folder of synthetic pictures."""
     reference: Annotated[RealFlags, arg(name="")]
+    sheet: Path | None = None
+    """Also write the ten closest pairs as a PNG, the real picture at the right. It shows patients: keep it private."""
     json: bool = False
     """JSON instead of a table."""
 

@@ -17,6 +17,7 @@ from dermaflux.domain.records import DISCLAIMER, SamplingRequest
 from dermaflux.services import Services
 
 QUALITY_IMAGES = 1000
+SHEET_PAIRS = 10
 
 
 def adherence(services: Services, command: Adherence) -> None:
@@ -71,10 +72,14 @@ def memorisation(services: Services, command: Memorisation) -> None:
     with _real(command.reference) as reference:
         pictures = reference.pictures
         real = _features(services, pictures, reference.load, "Real")
-    synthetic = _features(services, paths, services.open_picture, "Synthetic")
-    report = services.evaluate_memorisation(
-        synthetic, real, [picture.lesion_id for picture in pictures]
-    )
+        synthetic = _features(services, paths, services.open_picture, "Synthetic")
+        report = services.evaluate_memorisation(synthetic, real, [picture.lesion_id for picture in pictures])
+        if command.sheet:
+            pairs = [
+                (services.open_picture(paths[n.synthetic_index]), reference.load(pictures[n.training_index]))
+                for n in report.nearest[:SHEET_PAIRS]
+            ]
+            services.write_pairs(command.sheet, pairs)
     nearest = [
         {
             "path": str(paths[found.synthetic_index]),

@@ -1,5 +1,6 @@
 """What is seen on an image: measurement, classification, mask, saliency, features. Any picture, stored or not."""
 
+import io
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -58,6 +59,13 @@ class Judging(Wiring):
     def open_picture(self, path: Path) -> "Image.Image":
         """A decoded picture file. Raises ImageNotReadable."""
         return pictures.open_picture(path)
+
+    def write_pairs(self, path: Path, pairs: "Sequence[tuple[Image.Image, Image.Image]]") -> None:
+        """Write pairs of pictures side by side as one PNG. Raises StorageNotWritable."""
+        content = io.BytesIO()
+        pictures.pair_sheet(pairs).save(content, "PNG")
+        self.prepare_folder(path.parent)
+        self.write_whole(path, content.getvalue())
 
     def prepare_folder(self, folder: Path) -> Path:
         """The folder, made when missing and shown to be writable. Raises StorageNotWritable."""

@@ -8,11 +8,11 @@ import struct
 import tempfile
 import warnings
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import IO
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from dermaflux.domain.errors import (
     DataNotFound,
@@ -71,6 +71,17 @@ def open_picture(source: Path | IO[bytes], name: str | None = None) -> Image.Ima
         raise ImageNotReadable(
             f"{name} cannot be read as an image ({reason}). Replace the file."
         ) from error
+
+
+def pair_sheet(pairs: Sequence[tuple[Image.Image, Image.Image]], tile_px: int = 192) -> Image.Image:
+    """Pairs of pictures side by side, one pair a row, each as a square of tile_px."""
+    gap_px = 4
+    sheet = Image.new("RGB", (2 * tile_px + 3 * gap_px, len(pairs) * (tile_px + gap_px) + gap_px), "white")
+    for row, pair in enumerate(pairs):
+        for column, picture in enumerate(pair):
+            tile = ImageOps.fit(picture.convert("RGB"), (tile_px, tile_px))
+            sheet.paste(tile, (gap_px + column * (tile_px + gap_px), gap_px + row * (tile_px + gap_px)))
+    return sheet
 
 
 def prepare_folder(folder: Path) -> Path:

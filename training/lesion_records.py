@@ -124,11 +124,3 @@ def _age(text: str | None) -> float | None:
     if not low <= age <= high:
         raise InvalidRequest(f"age is {age:g}, outside {low:g} to {high:g} years.")
     return age
-
-
-def _keep_lesion_in_one_split(record: LesionRecord, seen: dict[str, Split]) -> None:
-    first = seen.setdefault(record.lesion_id, record.split)
-    if first != record.split:
-        raise InvalidRequest(
-            f"Lesion {record.lesion_id} is already in split {first}; one lesion must stay in one split."
-        )

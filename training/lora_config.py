@@ -16,7 +16,10 @@ class LoraRun:
     name: str = "nano"
     base: str = "nano"
     """A model's name, or a folder with a FluxPipeline."""
+    pictures: Path | None = None
+    """Your own folder: pictures with metadata.csv or .jsonl (file_name, diagnosis, split, ...), measured when read."""
     data_dir: Path = Path("../shared/data")
+    """HAM10000, used where `pictures` names nothing."""
     measured: Path = Path("runs/measured_ham10000.csv")
     runs_dir: Path = Path("runs/lora")
     models_dir: Path = Path("assets/models")

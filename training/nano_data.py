@@ -6,7 +6,7 @@ seen. Pictures that cannot be measured are left out. It knows no model; captions
 
 import csv
 import random
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -83,7 +83,7 @@ def load_captioned(
     return CaptionedPictures(
         images=torch.from_numpy(np.stack(images)),
         specs=tuple(specs),
-        weights=_balanced(specs),
+        weights=balanced(specs),
         fingerprint="-".join(part[:16] for part in parts),
     )
 
@@ -141,7 +141,7 @@ def _tone(ita_degrees: str) -> SkinTone | None:
     return next((tone for cut, tone in _TONE_CUTS if float(ita_degrees) > cut), SkinTone.VI)
 
 
-def _balanced(specs: list[LesionSpec]) -> Tensor:
+def balanced(specs: Sequence[LesionSpec]) -> Tensor:
     """Weights 1/sqrt(class count): the rare classes are seen more, yet not worn out."""
     counts = {d: sum(spec.diagnosis == d for spec in specs) for d in Diagnosis}
     return torch.tensor([counts[spec.diagnosis] ** -0.5 for spec in specs])

@@ -34,11 +34,13 @@ from training.lora_config import PRESETS, LoraRun
 from training.lora_layers import attach_lora, save_lora, trainable
 from training.lora_loop import LoraTrainer, Material
 from training.lora_probe import Judges, Prober
-from training.nano_data import load_captioned
+from training.nano_data import CaptionedPictures, load_captioned
+from training.own_pictures import load_own
 from training.precision import is_bf16
 from training.program import program
 
 log = logging.getLogger(__name__)
+_PICTURES_LICENCE = "HAM10000, CC BY-NC 4.0, non-commercial research only"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,10 +82,7 @@ def prepare(run: LoraRun, entry: ModelEntry, accelerator: Accelerator) -> Prepar
     """Read and encode everything, put the LoRA on; the text encoders are given back."""
     precision = "bfloat16" if accelerator.mixed_precision == "bf16" else "float32"
     pipeline = load_pipeline(entry, choose_placement(str(accelerator.device), precision))
-    train_set, val_set = (
-        load_captioned(run.data_dir, run.measured, split, run.size_px, run.diagnoses)
-        for split in (Split.TRAIN, Split.VAL)
-    )
+    train_set, val_set = (_read(run, split) for split in (Split.TRAIN, Split.VAL))
     examples = encode_examples(
         pipeline, train_set, entry.text_tokens, num_wordings=run.num_wordings, seed=run.seed
     )
@@ -104,6 +103,12 @@ def prepare(run: LoraRun, entry: ModelEntry, accelerator: Accelerator) -> Prepar
     return Prepared(material=material, prober=prober, facts=facts)
 
 
+def _read(run: LoraRun, split: Split) -> CaptionedPictures:
+    if run.pictures is None:
+        return load_captioned(run.data_dir, run.measured, split, run.size_px, run.diagnoses)
+    return load_own(run.pictures, split, run.size_px, Measurer.from_folder(run.models_dir), run.diagnoses)
+
+
 def _facts(run: LoraRun, entry: ModelEntry) -> dict[str, Any]:
     return {
         "base": entry.name,
@@ -111,7 +116,7 @@ def _facts(run: LoraRun, entry: ModelEntry) -> dict[str, Any]:
         "alpha": run.alpha,
         "classes": ",".join(run.diagnoses) or "all",
         "caption_grammar": GRAMMAR_VERSION,
-        "licence": f"base: {entry.licence}; HAM10000: CC BY-NC 4.0; non-commercial research only",
+        "licence": f"base: {entry.licence}; pictures: {_PICTURES_LICENCE if run.pictures is None else 'your own'}",
     }
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Diagnosis, choice
 from training.precision import check_precision
+from training.trackers import check_trackers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +48,8 @@ class LoraRun:
     save_every: int = 100
     num_val: int = 64
     gradient_checkpointing: bool = False
+    trackers: tuple[str, ...] = ()
+    """Any of tensorboard, trackio, wandb, where installed; history.jsonl is always written."""
     precision: str = "auto"
     device: str = "auto"
     seed: int = 0
@@ -54,6 +57,7 @@ class LoraRun:
     def __post_init__(self) -> None:
         """Refuse what cannot be trained."""
         check_precision(self.precision)
+        check_trackers(self.trackers)
         for diagnosis in self.diagnoses:
             choice("diagnoses", diagnosis, Diagnosis)
         counts = ("rank", "num_steps", "batch_size", "accumulate_steps", "num_wordings", "eval_every", "save_every")

@@ -1,8 +1,7 @@
 """A user's own folder as training material: pictures with a table, captioned by what is measured on them.
 
 The table says diagnosis and patient (`training.dataset.load_folder`); asymmetry, border and colours come from the
-embedded
-measurement, as for HAM10000. It knows no model that is trained.
+embedded measurement, as for HAM10000. It knows no model that is trained.
 """
 
 import logging

@@ -38,6 +38,7 @@ from training.nano_data import CaptionedPictures, load_captioned
 from training.own_pictures import load_own
 from training.precision import is_bf16
 from training.program import program
+from training.trackers import track
 
 log = logging.getLogger(__name__)
 _PICTURES_LICENCE = "HAM10000, CC BY-NC 4.0, non-commercial research only"
@@ -63,7 +64,10 @@ def train(run: LoraRun) -> Path:
         gradient_accumulation_steps=run.accumulate_steps,
         mixed_precision="bf16" if is_bf16(run.precision, _device(run)) else "no",
         cpu=_device(run) == "cpu",
+        log_with=list(run.trackers) or None,
+        project_dir=run.folder,
     )
+    accelerator.init_trackers(run.name)
     entry = ModelCatalogue().model(run.base)
     prepared = prepare(run, entry, accelerator)
     trainer = LoraTrainer(run, prepared.material, accelerator)
@@ -71,6 +75,7 @@ def train(run: LoraRun) -> Path:
         log.info("going on with %s at step %d", run.folder, trainer.step)
         _forget_after(run.folder / "history.jsonl", trainer.step)
     _run_steps(trainer, prepared.prober)
+    accelerator.end_training()
     trainer.average.copy_to(trainer.weights)
     path = run.folder / f"{run.name}.safetensors"
     if accelerator.is_main_process:
@@ -156,6 +161,7 @@ def _record(trainer: LoraTrainer, prober: Prober | None, loss: float) -> None:
     if trainer.accelerator.is_main_process:
         with (run.folder / "history.jsonl").open("a") as handle:
             handle.write(json.dumps(line) + "\n")
+        track(trainer.accelerator, line)
         if "val_mean" in line:
             log.info("step %d, loss %.4f, val %.4f", line["step"], loss, line["val_mean"])
     if trainer.step % run.save_every == 0:

@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from diffusers import FluxTransformer2DModel
 from safetensors import safe_open
 
-from dermaflux.domain.errors import DataNotFound, InvalidRequest
+from dermaflux.domain.errors import DataNotFound, InvalidRequest, ModelNotAvailable
 from dermaflux.generation.adapter_files import kohya_modules
 from dermaflux.generation.adapters import apply_adapter
 from dermaflux.generation.catalogue import entry_of_folder
@@ -166,6 +166,25 @@ def test_only_the_chosen_classes_are_learned(run):
     assert len(trainer_of(replace(run, diagnoses=("mel",))).material.train) == 4
     with pytest.raises(DataNotFound, match="of df of split train"):
         trainer_of(replace(run, diagnoses=("df",)))
+
+
+def test_tensorboard_gets_the_figures_of_the_history(run):
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    run = replace(run, trackers=("tensorboard",))
+    train(run)
+    (folder,) = {path.parent for path in run.folder.rglob("events.out.tfevents*")}
+    events = EventAccumulator(str(folder)).Reload()
+    assert {e.step: pytest.approx(e.value) for e in events.Scalars("loss")} == losses(run)
+    assert [e.step for e in events.Scalars("val_mean")] == [3, 6]
+
+
+def test_a_tracker_that_is_not_installed_is_refused(run, monkeypatch):
+    monkeypatch.setattr("training.trackers._INSTALLED", {"wandb": lambda: False})
+    with pytest.raises(ModelNotAvailable, match="pip install wandb"):
+        replace(run, trackers=("wandb",))
+    with pytest.raises(InvalidRequest, match="trackers has 'excel'"):
+        replace(run, trackers=("excel",))
 
 
 @pytest.mark.parametrize(

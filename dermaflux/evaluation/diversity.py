@@ -82,8 +82,8 @@ def diversity_report(synthetic: Labelled, real: Labelled) -> DiversityReport:
 def _within_requests(synthetic: Labelled, diagnosis: str) -> list[tuple[float, int]]:
     """The mean pairwise distance and the size of every request of a diagnosis that has two images or more."""
     groups: dict[str, list[int]] = {}
-    for row in synthetic.of(diagnosis):
-        groups.setdefault(synthetic.groups[row], []).append(int(row))
+    for row in map(int, synthetic.of(diagnosis)):
+        groups.setdefault(synthetic.groups[row], []).append(row)
     return [
         (mean_pairwise_distance(synthetic.features[rows]), len(rows)) for rows in groups.values() if len(rows) > 1
     ]

@@ -8,6 +8,7 @@ import sys
 
 from dermaflux.domain.errors import DermaFluxError, InvalidRequest
 from dermaflux.settings import Settings
+from pages.quick_import import import_gradio
 
 # Gradio reads this when it is imported, so it has to be set before; the app reports to nobody.
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
@@ -37,19 +38,19 @@ def check_port(host: str, port: int) -> None:
 
 def main() -> None:
     """Build the app over this machine's settings and serve it until it is stopped."""
-    from dermaflux.services import Services
-    from pages.look import launch_options
-    from pages.shell import build_app
-
-    logging.basicConfig(
-        level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
-    )
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for chatty in ("alembic", "httpx"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     skip_proxy_for_ourselves()
     settings = Settings.load()
     host = settings.host or os.environ.get("GRADIO_SERVER_NAME", DEFAULT_HOST)
     check_port(host, settings.port)
+    import_gradio()
+
+    from dermaflux.services import Services
+    from pages.look import launch_options
+    from pages.shell import build_app
+
     services = Services(settings)
     app = build_app(services).queue(default_concurrency_limit=None, max_size=None)
     services.start()

@@ -47,3 +47,17 @@ def test_a_data_folder_that_cannot_be_made_is_refused(start, tmp_path):
 
 def test_a_mistyped_setting_is_refused_with_a_suggestion(start):
     assert "DERMAFLUX_MODEL" in complaint(start(modle="nano"))
+
+
+def test_gradio_imported_without_its_stubs_is_whole_and_leaves_inspect_as_it_was(repository):
+    code = (
+        "import inspect; before = inspect.getfile; "
+        "from pages.quick_import import import_gradio; import_gradio(); import gradio; "
+        "assert inspect.getfile is before; "
+        "assert inspect.getfile(gradio.Button).endswith('button.py'); "
+        "gradio.Button('x').click(print)"
+    )
+    refused = subprocess.run([sys.executable, "-c", code], cwd=repository, capture_output=True, text=True, check=False)
+    assert "Blocks context" in refused.stderr  # a listener, made at import, that says where it belongs
+    whole = code.replace("gradio.Button('x')", "gradio.Blocks().__enter__(); gradio.Button('x')")
+    assert subprocess.run([sys.executable, "-c", whole], cwd=repository, check=False).returncode == 0

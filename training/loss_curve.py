@@ -39,7 +39,7 @@ def draw(history: Path) -> Figure:
         axes.plot(steps, [line[name] for line in lines], marker=".", label=label, linewidth=width)
     axes.set(xlabel="optimiser step", ylabel="velocity loss (mean square)", title="t = 1 is noise, t = 0 data")
     axes.grid(alpha=0.3)
-    axes.legend(fontsize=8, ncols=2)
+    axes.legend(fontsize=8, loc="center left", bbox_to_anchor=(1.01, 0.5))
     return figure
 
 

@@ -61,10 +61,7 @@ def load_captioned(
     Raises DataNotFound when nothing is left, or when the table of measurements is missing
     (`training.measure_training_set` makes it).
     """
-    if not measured.is_file():
-        raise DataNotFound(f"{measured} does not exist. Make it with python -m training.measure_training_set.")
-    with measured.open(newline="") as handle:
-        rows = {(row["image_id"], int(row["archive"])): row for row in csv.DictReader(handle)}
+    rows = _measured_rows(measured)
     images, specs, used, parts = [], [], set(), []
     for archive_px in (224, 200):
         dataset = load_ham10000(data_dir, archive_px, centre_square(size_px)).split(split)
@@ -86,6 +83,22 @@ def load_captioned(
         weights=balanced(specs),
         fingerprint="-".join(part[:16] for part in parts),
     )
+
+
+def load_specs(data_dir: Path, measured: Path, split: Split) -> list[LesionSpec]:
+    """What each lesion of a split shows, one picture a lesion, in the order of the table; no pixels are read.
+
+    Raises DataNotFound as `load_captioned` does.
+    """
+    rows = _measured_rows(measured)
+    specs = []
+    for record in load_ham10000(data_dir, 224).split(split).records:
+        found = (rows.get((record.image_id, archive_px)) for archive_px in (224, 200))
+        if row := next((row for row in found if _usable(row)), None):
+            specs.append(_spec(record, row))
+    if not specs:
+        raise DataNotFound(f"No measured picture of split {split} in {measured}. Make the table anew.")
+    return specs
 
 
 def draw_batch(
@@ -116,6 +129,14 @@ def fixed_captions(pictures: CaptionedPictures) -> list[str]:
 def to_unit_range(images: Tensor) -> Tensor:
     """uint8 0..255 to float32 -1..1."""
     return images.float() / 127.5 - 1
+
+
+def _measured_rows(measured: Path) -> dict[tuple[str, int], dict[str, str]]:
+    """The rows of the table of measurements by picture and archive."""
+    if not measured.is_file():
+        raise DataNotFound(f"{measured} does not exist. Make it with python -m training.measure_training_set.")
+    with measured.open(newline="") as handle:
+        return {(row["image_id"], int(row["archive"])): row for row in csv.DictReader(handle)}
 
 
 def _usable(row: dict[str, str] | None) -> bool:

@@ -1,5 +1,6 @@
 """Writes a trained nano as a pipeline folder: float16 safetensors, its defaults beside it, whole or not at all."""
 
+import json
 import os
 import random
 import shutil
@@ -42,6 +43,7 @@ def export_nano(pipeline: FluxPipeline, folder: Path, size_px: int, text_tokens:
         size_px=size_px, num_steps=20, guidance_scale=2.0, text_tokens=text_tokens, licence=LICENCE
     )
     save_facts(temporary, facts)
+    _forget_origin(temporary)
     shutil.rmtree(folder, ignore_errors=True)
     os.replace(temporary, folder)
     return folder
@@ -58,3 +60,11 @@ def _any_spec(rng: random.Random) -> LesionSpec:
         site=rng.choice([None, *Site]),
         skin_tone=rng.choice([None, *SkinTone]),
     )
+
+
+def _forget_origin(folder: Path) -> None:
+    """Diffusers notes the path that a part was loaded from: of no use to others, and of another machine."""
+    for path in (folder / "transformer" / "config.json", folder / "vae" / "config.json"):
+        config = json.loads(path.read_text())
+        config.pop("_name_or_path", None)
+        path.write_text(json.dumps(config, indent=2) + "\n")

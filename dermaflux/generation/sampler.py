@@ -28,6 +28,7 @@ from dermaflux.generation.denoising import Guidance, decode, denoise, draw_noise
 from dermaflux.generation.loading import choose_placement, load_pipeline, locate
 from dermaflux.generation.previews import Previewer, load_latent_rgb
 from dermaflux.generation.prompts import PromptEncoder
+from dermaflux.generation.threads import fitting_threads
 from dermaflux.generation.weights import sha256_of_file, sha256_of_folder
 
 log = logging.getLogger(__name__)
@@ -136,8 +137,9 @@ class Generator:
             loaded = self._exchange(self.catalogue.model(request.model))
             self._wear(loaded, request)
             _check_size(loaded, request)
-            for index in range(request.num_images):
-                yield from _sample(loaded, request, index, should_stop)
+            with fitting_threads(loaded.pipe.transformer):
+                for index in range(request.num_images):
+                    yield from _sample(loaded, request, index, should_stop)
         except torch.OutOfMemoryError as error:
             raise ModelNotAvailable(
                 f"The device ran out of memory at {request.size_px} px. Choose a smaller size or a smaller model."

@@ -1,6 +1,6 @@
 """Prints how fast curation is: verdicts, pages over a large pool, and exports, on a database made for the purpose.
 
-    python benchmarks/curation_speed.py [--images 100000] [--exported 1000] [--size-px 224]
+    python -m benchmarks.curation_speed [--images 100000] [--exported 1000] [--size-px 224]
 
 Rows of the large pool have no files: only the exported images are real PNGs. Everything lies in a temporary folder.
 """

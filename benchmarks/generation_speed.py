@@ -1,6 +1,6 @@
 """How fast the generator is on this machine: loading, first image, first preview, step and image. Prints one table.
 
-    OMP_WAIT_POLICY=passive python benchmarks/generation_speed.py [model] [images]
+    OMP_WAIT_POLICY=passive python -m benchmarks.generation_speed [model] [images]
 
 model is nano (the default), a folder or another name of the catalogue. Every image has a new seed; captions repeat as
 they do in one job of several images. Medians; the CPU time of an image tells even while other programs run; the text

@@ -74,8 +74,7 @@ class DatasetActions:
     def export(self, dataset: str, layout: str) -> tuple[str, str]:
         """A zip of the accepted images in the layout asked for: its path, and a line on it."""
         path = self._services.export_zip(dataset, layout)
-        size_mb = path.stat().st_size / 1e6
-        return str(path), f"{html.escape(path.name)}, {size_mb:.1f} MB. For training splits only."
+        return str(path), f"{html.escape(path.name)} is ready. For training splits only."
 
     def _page(self, dataset: str, shown: str, trail: list[str | None]) -> tuple[Any, ...]:
         page = self._services.page(dataset, verdict=shown, after=trail[-1], limit=self._page_size)

@@ -105,7 +105,7 @@ class ImageStore:
         with self._read() as session:
             dataset_id = lookups.dataset_row(session, dataset).id if dataset is not None else None
             query = queries.passing(filters, dataset_id)
-            total = session.scalar(queries.count_of(query)) or 0
+            total = session.scalar(queries.number_of(filters, dataset_id)) or 0
             found = session.scalars(queries.slice_of(query, filters.order, after, offset, limit)).all()
             verdict_of: dict[str, str] = {}
             if dataset_id is not None:

@@ -50,9 +50,20 @@ def slice_of(query: Select[str], order: Order, after: str | None, offset: int, l
     return query.order_by(key.desc() if newest else key.asc()).offset(offset).limit(limit)
 
 
-def count_of(query: Select[str]) -> Select[int]:
-    """How many images pass."""
-    return query.with_only_columns(func.count(query.selected_columns[0]), maintain_column_froms=True)
+def number_of(filters: ImageFilter, dataset_id: str | None) -> Select[int]:
+    """How many images pass. Raises as `passing` does.
+
+    The undecided are counted as all less the decided: two walks along an index instead of a look-up for every image.
+    """
+    if dataset_id is None or not filters.undecided or filters.verdict is not None:
+        return _count_of(passing(filters, dataset_id))
+    table, scope = _verdict_scope(filters, dataset_id)
+    conditions = _image_conditions(filters)
+    decided = select(table.image_id).where(scope)
+    if conditions:
+        decided = decided.join(ImageRow, ImageRow.id == table.image_id).where(*conditions)
+    everything = select(ImageRow.id).where(*conditions)
+    return select(_count_of(everything).scalar_subquery() - _count_of(decided).scalar_subquery())
 
 
 def verdicts_of(image_ids: Sequence[str], filters: ImageFilter, dataset_id: str) -> Select[str, str]:
@@ -100,3 +111,7 @@ def _image_conditions(filters: ImageFilter) -> list[ColumnElement[bool]]:
         conditions.append(ImageRow.job_id == filters.job_id)
     conditions += [ImageRow.caption.icontains(word, autoescape=True) for word in filters.text.split()]
     return conditions
+
+
+def _count_of(query: Select[str]) -> Select[int]:
+    return query.with_only_columns(func.count(query.selected_columns[0]), maintain_column_froms=True)

@@ -193,6 +193,16 @@ def test_several_reviewers_come_to_one_verdict(store, image_ids, says):
     assert store.get(one, "first").verdict is Verdict.ACCEPT
 
 
+@pytest.mark.parametrize("reviewer", [None, "ada", "bob"])
+def test_the_undecided_are_counted_as_they_are_listed_under_every_filter(store, image_ids, says, reviewer):
+    for image_id in image_ids[:3]:
+        store.decide(says(image_id, "accept", "ada"))
+    for diagnoses in ((), ("mel",), ("nv",), ("mel", "nv", "bkl", "df", "vasc", "bcc", "akiec")):
+        page = store.page("first", ImageFilter(undecided=True, reviewer=reviewer, diagnoses=diagnoses))
+        assert page.total == len(page.images)
+    assert store.page("first", ImageFilter(undecided=True, reviewer="bob")).total == len(image_ids)
+
+
 def test_counts(filled):
     counts = filled.counts("first")
     assert (counts.accept, counts.reject, counts.unsure, counts.undecided) == (4, 1, 1, 0)

@@ -28,7 +28,7 @@ run: $(RUN_READY)
 	$(PY) app.py $(ARGS)
 
 test: $(DEV_READY)
-	$(PY) -m pytest -m "not slow" $(ARGS)
+	$(PY) -m pytest -m "not slow" -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-slow: $(DEV_READY)
 	$(PY) -m pytest -m slow $(ARGS)

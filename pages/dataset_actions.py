@@ -51,9 +51,9 @@ class DatasetActions:
 
     @in_words
     def choices(self, current: str) -> Any:
-        """The datasets there are now, the current one kept."""
+        """The datasets there are now. The field keeps its value: the visitor may have chosen another one meanwhile."""
         names = self._services.datasets()
-        return gr.Dropdown(choices=sorted({*names, current}), value=current)
+        return gr.Dropdown(choices=sorted({*names, current}))
 
     @in_words
     def first_page(self, dataset: str, shown: str) -> tuple[Any, ...]:

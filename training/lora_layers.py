@@ -16,7 +16,8 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from dermaflux.generation.adapter_files import DIFFUSERS_METADATA, kohya_modules
-from dermaflux.generation.adapters import SLOT
+
+SLOT = "in_training"  # the LoRA's name in peft while it learns
 
 
 def attach_lora(transformer: Any, rank: int, alpha: int) -> int:

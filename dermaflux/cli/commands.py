@@ -71,9 +71,9 @@ class SamplingFlags:
     model: str | None = None
     """nano, flux-dev, flux-schnell or a folder with a FluxPipeline."""
     adapter: str | None = None
-    """A LoRA: a name of the catalogue or a .safetensors file."""
+    """LoRAs, NAME or NAME:WEIGHT with commas between: a known name, a .safetensors file or a hub repository."""
     adapter_weight: float = 1.0
-    """How strongly the LoRA acts."""
+    """How strongly all of them act."""
     steps: int | None = None
     """Sampling steps."""
     guidance: float | None = None

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from dermaflux.domain.blend import WEIGHT_RANGE, AdapterUse, parse_blend
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Colour, LesionSpec
 
@@ -35,8 +36,9 @@ class SamplingRequest:
     """What to sample. The same request gives the same pixels on the same machine.
 
     `spec` is what the caption was composed from, None when the caption was written by hand.
-    None for steps, guidance or size means the model's own default. Image i uses seed + i. With several candidates an
-    image, the one measured closest to `spec` is kept, and image i draws from seed + i * candidates on.
+    None for steps, guidance or size means the model's own default. `adapter` is a blend (`domain.blend`).
+    Image i uses seed + i. With several candidates an image, the one measured closest to `spec` is kept, and image i
+    draws from seed + i * candidates on.
     """
 
     caption: str
@@ -62,10 +64,16 @@ class SamplingRequest:
         _within("num_steps", self.num_steps, (1, MAX_STEPS))
         _within("guidance_scale", self.guidance_scale, (0.0, MAX_GUIDANCE_SCALE))
         _within("size_px", self.size_px, SIZE_RANGE_PX)
-        _within("adapter_weight", self.adapter_weight, (-4.0, 4.0))
+        _within("adapter_weight", self.adapter_weight, WEIGHT_RANGE)
+        parse_blend(self.adapter, self.adapter_weight)
         _within("candidates", self.candidates, (1, MAX_CANDIDATES))
         if self.size_px is not None and self.size_px % SIZE_MULTIPLE_PX:
             raise InvalidRequest(f"size_px is {self.size_px}; it must be a multiple of {SIZE_MULTIPLE_PX}.")
+
+    @property
+    def adapters(self) -> tuple[AdapterUse, ...]:
+        """The adapters that `adapter` names, each with its weight times `adapter_weight`."""
+        return parse_blend(self.adapter, self.adapter_weight)
 
     @property
     def last_seed(self) -> int:

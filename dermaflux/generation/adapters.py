@@ -1,63 +1,84 @@
-"""Puts one LoRA on a pipeline, proves that all of it arrived, changes its weight, takes it off again.
+"""Puts LoRAs on a pipeline, proves that all of each arrived, changes their weights, takes them off again.
 
-diffusers accepts a wrong-prefix or half-matching file with no more than a log line; here it is an error.
+diffusers accepts a wrong-prefix or half-matching file with no more than a log line; here it is an error. The base stays
+in memory: only what differs from the request before is loaded or taken off.
 """
 
 import logging
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from diffusers import FluxPipeline
+from diffusers import FluxPipeline, FluxTransformer2DModel
 from torch import nn
 
-from dermaflux.domain.errors import AdapterNotApplied
+from dermaflux.domain.blend import AdapterUse
+from dermaflux.domain.errors import AdapterNotApplied, DermaFluxError, InvalidRequest
 from dermaflux.generation.adapter_files import LayerSizes, LoraPair, pairs_of, read_adapter_file
-from dermaflux.generation.catalogue import AdapterEntry
+from dermaflux.generation.catalogue import AdapterEntry, ModelCatalogue
 from dermaflux.generation.hub import download_adapter
+from dermaflux.generation.weights import sha256_of_file
 
 log = logging.getLogger(__name__)
 
-# One adapter at a time, always in this slot of peft.
-SLOT = "dermaflux"
+_SLOT = "dermaflux_"  # and the beginning of the file's hash: one slot of peft for each file
 
 
-def locate_adapter(entry: AdapterEntry) -> Path:
-    """The adapter's file, downloaded when it lies on the hub."""
-    return download_adapter(entry.source, entry.file) if entry.is_hub else Path(entry.source)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Adapter:
+    """A LoRA file, what it holds, and how strongly it is to act: 1 as trained, 0 not at all."""
+
+    path: Path
+    sha256: str
+    weight: float = 1.0
+
+    @classmethod
+    def of_file(cls, path: Path, weight: float = 1.0) -> "Adapter":
+        """The adapter of a file. Raises ModelNotAvailable when it cannot be read."""
+        return cls(path=path, sha256=sha256_of_file(path), weight=weight)
+
+    @property
+    def slot(self) -> str:
+        """Its name in peft."""
+        return f"{_SLOT}{self.sha256[:16]}"
 
 
-def apply_adapter(pipe: FluxPipeline, path: Path, weight: float = 1.0) -> int:
-    """Put the LoRA of a file on the pipeline in place of any other; returns how many tensors now act.
+def locate_adapters(catalogue: ModelCatalogue, uses: Sequence[AdapterUse]) -> tuple[Adapter, ...]:
+    """The files of a blend, downloaded when they lie on the hub. Raises InvalidRequest when two are the same file."""
+    found = tuple(Adapter.of_file(_locate(catalogue.adapter(use.name)), use.weight) for use in uses)
+    for index, adapter in enumerate(found):
+        if adapter.sha256 in (other.sha256 for other in found[:index]):
+            raise InvalidRequest(f"The adapter {uses[index].name!r} is in the blend already under another name.")
+    return found
 
-    A kohya tensor over fused layers counts once for each layer it is split into.
-    Raises AdapterNotApplied when not every tensor reached the model; the pipeline is then without adapter.
+
+def wear(pipe: FluxPipeline, adapters: Sequence[Adapter]) -> int:
+    """Exactly these adapters on the pipeline, each at its weight; returns how many tensors act.
+
+    Those that are on already are not loaded again. A kohya tensor over fused layers counts once for each layer it is
+    split into. Raises AdapterNotApplied when not every tensor of a file reached the model, ModelNotAvailable when it
+    cannot be read; the pipeline is then bare.
     """
-    pairs = pairs_of(read_adapter_file(path), layer_sizes(pipe.transformer))
-    remove_adapter(pipe)
-    state = _peft_state(pairs, pipe.transformer.dtype)
+    transformer = pipe.transformer
+    wanted = {adapter.slot: adapter for adapter in adapters}
+    _take_off(transformer, [slot for slot in worn(transformer) if slot not in wanted])
     try:
-        pipe.transformer.load_lora_adapter(state, prefix=None, adapter_name=SLOT)
-        _check_applied(pipe.transformer, state, path)
-    except (ValueError, RuntimeError, KeyError) as error:
-        remove_adapter(pipe)
-        raise AdapterNotApplied(f"The adapter {path.name} was refused by peft: {error}.") from error
-    except AdapterNotApplied:
-        remove_adapter(pipe)
+        for slot, adapter in wanted.items():
+            if slot not in worn(transformer):
+                _put_on(transformer, adapter)
+    except DermaFluxError:
+        _take_off(transformer, worn(transformer))
         raise
-    set_adapter_weight(pipe, weight)
-    log.info("applied %d tensors of %s", len(state), path.name)
-    return len(state)
+    if wanted:
+        transformer.set_adapters(list(wanted), [adapter.weight for adapter in wanted.values()])
+    return sum(f".{slot}.weight" in name for name, _ in transformer.named_parameters() for slot in wanted)
 
 
-def set_adapter_weight(pipe: FluxPipeline, weight: float) -> None:
-    """How strongly the adapter acts: 1 as trained, 0 not at all."""
-    pipe.transformer.set_adapters([SLOT], [weight])
-
-
-def remove_adapter(pipe: FluxPipeline) -> None:
-    """Restore the base model's own layers."""
-    if SLOT in getattr(pipe.transformer, "peft_config", {}):
-        pipe.transformer.unload_lora()
+def worn(transformer: FluxTransformer2DModel) -> list[str]:
+    """The slots of the adapters that are on."""
+    return [slot for slot in getattr(transformer, "peft_config", {}) if slot.startswith(_SLOT)]
 
 
 def layer_sizes(transformer: nn.Module) -> LayerSizes:
@@ -65,8 +86,33 @@ def layer_sizes(transformer: nn.Module) -> LayerSizes:
     return {
         name.removesuffix(".base_layer"): (module.out_features, module.in_features)
         for name, module in transformer.named_modules()
-        if isinstance(module, nn.Linear) and f".{SLOT}" not in name
+        if isinstance(module, nn.Linear) and ".lora_" not in name
     }
+
+
+def _locate(entry: AdapterEntry) -> Path:
+    return download_adapter(entry.source, entry.file) if entry.is_hub else Path(entry.source)
+
+
+def _put_on(transformer: FluxTransformer2DModel, adapter: Adapter) -> None:
+    pairs = pairs_of(read_adapter_file(adapter.path), layer_sizes(transformer))
+    state = _peft_state(pairs, transformer.dtype)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are meant
+            transformer.load_lora_adapter(state, prefix=None, adapter_name=adapter.slot)  # type: ignore[arg-type] - no prefix
+    except (ValueError, RuntimeError, KeyError) as error:
+        raise AdapterNotApplied(f"The adapter {adapter.path.name} was refused by peft: {error}.") from error
+    _check_applied(transformer, state, adapter)
+    log.info("applied %d tensors of %s", len(state), adapter.path.name)
+
+
+def _take_off(transformer: FluxTransformer2DModel, slots: Sequence[str]) -> None:
+    """Remove adapters; with the last one the base model's own layers come back."""
+    if slots and len(slots) == len(worn(transformer)):
+        transformer.unload_lora()
+    elif slots:
+        transformer.delete_adapters(list(slots))
 
 
 def _peft_state(pairs: dict[str, LoraPair], dtype: torch.dtype) -> dict[str, torch.Tensor]:
@@ -77,16 +123,16 @@ def _peft_state(pairs: dict[str, LoraPair], dtype: torch.dtype) -> dict[str, tor
     return state
 
 
-def _check_applied(transformer: nn.Module, state: dict[str, torch.Tensor], path: Path) -> None:
+def _check_applied(transformer: nn.Module, state: dict[str, torch.Tensor], adapter: Adapter) -> None:
     present = dict(transformer.named_parameters())
     missing = [
         key
         for key, tensor in state.items()
-        if (found := present.get(key.replace(".weight", f".{SLOT}.weight"))) is None
+        if (found := present.get(key.replace(".weight", f".{adapter.slot}.weight"))) is None
         or not torch.equal(found.detach().cpu().to(tensor.dtype), tensor)
     ]
     if missing:
         raise AdapterNotApplied(
-            f"Only {len(state) - len(missing)} of {len(state)} tensors of {path.name} reached the model; "
+            f"Only {len(state) - len(missing)} of {len(state)} tensors of {adapter.path.name} reached the model; "
             f"the first that did not: {', '.join(missing[:3])}."
         )

@@ -10,26 +10,20 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import torch
 from diffusers import FluxPipeline
 
 from dermaflux.domain.errors import Cancelled, InvalidRequest, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest, StepPreview
-from dermaflux.generation.adapters import (
-    apply_adapter,
-    locate_adapter,
-    remove_adapter,
-    set_adapter_weight,
-)
+from dermaflux.generation.adapters import Adapter, locate_adapters, wear
 from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
 from dermaflux.generation.denoising import Guidance, decode, denoise, draw_noise
 from dermaflux.generation.loading import choose_placement, load_pipeline, locate
 from dermaflux.generation.previews import Previewer, load_latent_rgb
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.generation.threads import fitting_threads
-from dermaflux.generation.weights import sha256_of_file, sha256_of_folder
+from dermaflux.generation.weights import sha256_of_folder
 
 log = logging.getLogger(__name__)
 
@@ -50,8 +44,7 @@ class _LoadedModel:
     sha256: str
     encoder: PromptEncoder
     previewer: Previewer
-    adapter_sha256: str | None = None
-    adapter_weight: float = 1.0
+    adapters: tuple[Adapter, ...] = ()
 
 
 class Generator:
@@ -95,8 +88,8 @@ class Generator:
         Raises InvalidRequest for an unknown model or adapter, ModelNotAvailable for one that is not installed.
         """
         entry = self.catalogue.model(request.model)
-        if request.adapter is not None:
-            self.catalogue.adapter(request.adapter)
+        for use in request.adapters:
+            self.catalogue.adapter(use.name)
         return replace(
             request,
             num_steps=entry.num_steps if request.num_steps is None else request.num_steps,
@@ -171,18 +164,12 @@ class Generator:
             torch.cuda.empty_cache()
 
     def _wear(self, loaded: _LoadedModel, request: SamplingRequest) -> None:
-        """The adapter of the request on the pipeline at its weight, or none."""
-        path = locate_adapter(self.catalogue.adapter(request.adapter)) if request.adapter else None
-        wanted = _sha256(path)
-        if wanted != loaded.adapter_sha256:
-            remove_adapter(loaded.pipe)
-            loaded.adapter_sha256 = None
-            if path is not None:
-                apply_adapter(loaded.pipe, path, request.adapter_weight)
-                loaded.adapter_sha256, loaded.adapter_weight = wanted, request.adapter_weight
-        elif path is not None and request.adapter_weight != loaded.adapter_weight:
-            set_adapter_weight(loaded.pipe, request.adapter_weight)
-            loaded.adapter_weight = request.adapter_weight
+        """Exactly the adapters of the request on the pipeline."""
+        wanted = locate_adapters(self.catalogue, request.adapters)
+        if wanted != loaded.adapters:
+            loaded.adapters = ()  # what wear leaves behind when it raises
+            wear(loaded.pipe, wanted)
+            loaded.adapters = wanted
 
 
 def _sample(
@@ -235,7 +222,7 @@ def _identity(loaded: _LoadedModel, request: SamplingRequest) -> ModelIdentity:
         model=loaded.entry.name,
         model_sha256=loaded.sha256,
         adapter=request.adapter,
-        adapter_sha256=loaded.adapter_sha256,
+        adapter_sha256=",".join(adapter.sha256 for adapter in loaded.adapters) or None,
         licence=loaded.entry.licence,
     )
 
@@ -254,10 +241,6 @@ def _check_size(loaded: _LoadedModel, request: SamplingRequest) -> None:
         raise InvalidRequest(
             f"size_px is {request.size_px}; {request.model!r} makes multiples of {multiple}."
         )
-
-
-def _sha256(path: Path | None) -> str | None:
-    return None if path is None else sha256_of_file(path)
 
 
 def _raise_if(stopped: bool) -> None:

@@ -53,8 +53,8 @@ class Making(Curating):
         catalogue = self.catalogue()
         check_choosable(request)
         entry = catalogue.model(request.model)
-        if request.adapter is not None:
-            catalogue.adapter(request.adapter)
+        for use in request.adapters:
+            catalogue.adapter(use.name)
         return replace(
             request,
             num_steps=request.num_steps or entry.num_steps,

@@ -20,7 +20,6 @@ from dermaflux.domain.records import (
 from dermaflux.services.records import ModelChoice
 
 DEFAULT_NUM_IMAGES = 4
-NO_ADAPTER = ""
 _SIZES_PX = (128, 192, 224, 256, 384, 512, 768, 1024)
 
 
@@ -61,7 +60,7 @@ class SamplingControls:
             "guidance_scale": values[self.guidance_scale],
             "size_px": values[self.size_px],
             "model": values[self.model],
-            "adapter": values[self.adapter] or None,
+            "adapter": ",".join(values[self.adapter] or ()) or None,
             "adapter_weight": values[self.adapter_weight],
         }
 
@@ -111,10 +110,12 @@ def sampling_controls(
             elem_id="model",
         )
         adapter = gr.Dropdown(
-            [("None", NO_ADAPTER), *((name, name) for name in adapters)],
-            value=NO_ADAPTER,
-            label="Adapter (LoRA)",
-            visible=bool(adapters),
+            list(adapters),
+            value=[],
+            multiselect=True,
+            allow_custom_value=True,
+            label="Adapters (LoRA)",
+            info="Several act together; NAME:WEIGHT sets one's own weight",
             elem_id="adapter",
         )
         weight = gr.Slider(
@@ -122,8 +123,7 @@ def sampling_controls(
             2,
             1,
             step=0.05,
-            label="Adapter weight",
-            visible=bool(adapters),
+            label="Weight of all adapters",
             elem_id="adapter-weight",
         )
         steps = gr.Slider(1, MAX_STEPS, first.num_steps, step=1, label="Steps", elem_id="steps")

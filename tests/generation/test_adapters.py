@@ -6,16 +6,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from dermaflux.domain.errors import AdapterNotApplied, ModelNotAvailable
+from dermaflux.domain.errors import AdapterNotApplied, InvalidRequest, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, SamplingRequest
 from dermaflux.generation import Generator, choose_placement, load_pipeline
-from dermaflux.generation.adapters import (
-    SLOT,
-    apply_adapter,
-    layer_sizes,
-    remove_adapter,
-    set_adapter_weight,
-)
+from dermaflux.generation.adapters import Adapter, layer_sizes, wear, worn
 from dermaflux.generation.denoising import Guidance, denoise, draw_noise
 from dermaflux.generation.prompts import PromptEncoder
 
@@ -73,6 +67,10 @@ def merge(pipe, updates):
 
 def is_clean(pipe) -> bool:
     return not any("lora" in name for name, _ in pipe.transformer.named_parameters())
+
+
+def apply_adapter(pipe, path, weight=1.0):
+    return wear(pipe, [Adapter.of_file(path, weight)])
 
 
 @pytest.fixture(scope="session")
@@ -253,11 +251,11 @@ def test_weight_zero_and_removal_give_the_base_back(catalogue, sizes, tmp_path):
     base = sample(pipe)
     apply_adapter(pipe, write(tmp_path / "a.safetensors", diffusers_file(sizes)))
     assert not torch.equal(sample(pipe), base)
-    set_adapter_weight(pipe, 0.0)
+    apply_adapter(pipe, tmp_path / "a.safetensors", weight=0.0)
     assert torch.allclose(sample(pipe), base, atol=1e-6)
-    remove_adapter(pipe)
+    assert wear(pipe, []) == 0
     assert torch.equal(sample(pipe), base) and is_clean(pipe)
-    assert SLOT not in getattr(pipe.transformer, "peft_config", {})
+    assert not worn(pipe.transformer)
 
 
 def test_a_second_adapter_takes_the_place_of_the_first(catalogue, sizes, tmp_path):
@@ -268,6 +266,48 @@ def test_a_second_adapter_takes_the_place_of_the_first(catalogue, sizes, tmp_pat
     apply_adapter(after, first)
     apply_adapter(after, second)
     assert torch.equal(sample(after), sample(alone))
+
+
+def test_several_adapters_add_up_each_at_its_weight(catalogue, sizes, tmp_path):
+    first = diffusers_file(sizes)
+    second = {key: tensor.flip(0) for key, tensor in diffusers_file(sizes, LAYERS[2:4]).items()}
+    files = [write(tmp_path / "a.safetensors", first), write(tmp_path / "b.safetensors", second)]
+    pipe = fresh(catalogue)
+    wear(pipe, [Adapter.of_file(files[0], 0.5), Adapter.of_file(files[1], -0.3)])
+    updates = {name: torch.zeros(sizes[name]) for name in LAYERS}
+    for tensors, weight in ((first, 0.5), (second, -0.3)):
+        for name in LAYERS:
+            if (key := f"transformer.{name}.lora_B.weight") in tensors:
+                updates[name] += weight * tensors[key] @ tensors[key.replace("lora_B", "lora_A")]
+    assert torch.allclose(sample(pipe), sample(merge(fresh(catalogue), updates)), atol=1e-5)
+
+
+def test_only_what_differs_is_loaded_or_taken_off(catalogue, sizes, tmp_path, monkeypatch):
+    one, two = (
+        Adapter.of_file(write(tmp_path / f"{name}.safetensors", diffusers_file(sizes, layers)))
+        for name, layers in (("a", LAYERS), ("b", LAYERS[2:4]))
+    )
+    alone = fresh(catalogue)
+    wear(alone, [two])
+    pipe = fresh(catalogue)
+    wear(pipe, [one, two])
+    monkeypatch.setattr(pipe.transformer, "load_lora_adapter", None)  # nothing may be loaded from here on
+    wear(pipe, [two])
+    assert worn(pipe.transformer) == [two.slot]
+    assert torch.equal(sample(pipe), sample(alone))
+    wear(pipe, [replace(two, weight=0.0)])
+    assert torch.allclose(sample(pipe), sample(fresh(catalogue)), atol=1e-6)
+
+
+def test_a_broken_file_among_good_ones_leaves_the_pipeline_bare(catalogue, sizes, tmp_path):
+    pipe = fresh(catalogue)
+    base = sample(pipe)
+    good = write(tmp_path / "a.safetensors", diffusers_file(sizes))
+    wrong = write(tmp_path / "b.safetensors", diffusers_file(sizes, prefix="unet."))
+    with pytest.raises(AdapterNotApplied, match=r"b\.safetensors"):
+        wear(pipe, [Adapter.of_file(good), Adapter.of_file(wrong)])
+    assert is_clean(pipe)
+    assert torch.equal(sample(pipe), base)
 
 
 def test_requests_change_the_adapter_and_record_it(catalogue, sizes, tmp_path):
@@ -294,3 +334,24 @@ def test_requests_change_the_adapter_and_record_it(catalogue, sizes, tmp_path):
     assert (
         np.array_equal(np.asarray(after.image), pixels[0]) and after.identity.adapter_sha256 is None
     )
+
+
+def test_a_request_names_several_adapters_and_the_record_all_of_them(catalogue, sizes, tmp_path):
+    from dermaflux.generation.weights import sha256_of_file
+
+    generator = Generator.load("nano", catalogue=catalogue, device="cpu")
+    files = [
+        write(tmp_path / "a.safetensors", diffusers_file(sizes)),
+        write(tmp_path / "b.safetensors", diffusers_file(sizes, LAYERS[2:4])),
+    ]
+    blend = f"{files[0]}:0.5,{files[1]}"
+    request = SamplingRequest(caption=CAPTION, num_steps=2, seed=1, adapter=blend)
+    made = list(generator.stream(request))[-1]
+    one = list(generator.stream(replace(request, adapter=f"{files[0]}:0.5")))[-1]
+    assert isinstance(made, GeneratedImage) and isinstance(one, GeneratedImage)
+    assert made.identity.adapter == blend
+    assert made.identity.adapter_sha256 == ",".join(map(sha256_of_file, files))
+    assert not np.array_equal(np.asarray(made.image), np.asarray(one.image))
+    copy = write(tmp_path / "copy.safetensors", diffusers_file(sizes))
+    with pytest.raises(InvalidRequest, match="already under another name"):
+        list(generator.stream(replace(request, adapter=f"{files[0]},{copy}")))

@@ -17,7 +17,7 @@ from safetensors import safe_open
 
 from dermaflux.domain.errors import DataNotFound, InvalidRequest, ModelNotAvailable
 from dermaflux.generation.adapter_files import kohya_modules
-from dermaflux.generation.adapters import apply_adapter
+from dermaflux.generation.adapters import Adapter, wear
 from dermaflux.generation.catalogue import entry_of_folder
 from dermaflux.generation.loading import choose_placement, load_pipeline
 from training.lora_config import PRESETS, LoraRun
@@ -93,7 +93,7 @@ def test_both_files_put_the_trained_weights_on_a_fresh_base(run, tmp_path):
     for file in (path, kohya):
         pipe = tiny(run)
         base = velocity(pipe.transformer)
-        assert apply_adapter(pipe, file) == 2 * 20
+        assert wear(pipe, [Adapter.of_file(file)]) == 2 * 20
         found.append(velocity(pipe.transformer))
     assert torch.allclose(found[0], found[1], atol=1e-5)
     assert torch.allclose(found[0], velocity(trained), atol=2e-3)  # float16 on disk

@@ -107,18 +107,25 @@ def _panel(services: "Services") -> GenerateControls:
 
 def _wire_caption(actions: GenerateActions, controls: GenerateControls) -> None:
     lesion, sampling = controls.lesion, controls.sampling
-    spoken = [controls.caption, controls.composed, controls.note]
+    spoken = [controls.caption, controls.composed]
     state = {*lesion.inputs, controls.caption, controls.composed, controls.variation}
+    moved = [component.change for component in lesion.inputs]
     gr.on(
-        [component.change for component in lesion.inputs],
+        moved,
         actions.follow_controls,
         inputs=state,
         outputs=[*spoken, *lesion.readouts],
         trigger_mode="always_last",
         **QUICK,
     )
-    controls.caption.change(  # not input: that misses a paste
-        actions.note_caption, state, controls.note, trigger_mode="always_last", **QUICK
+    # The note has this one writer, and what happened last writes last. Caption: change, since input misses a paste.
+    gr.on(
+        [controls.caption.change, *moved],
+        actions.note_caption,
+        inputs=state,
+        outputs=controls.note,
+        trigger_mode="always_last",
+        **QUICK,
     )
     controls.compose.click(actions.compose_anew, state, spoken, **IN_WORDS)
     controls.reword.click(actions.reword, state, [*spoken, controls.variation], **IN_WORDS)

@@ -15,7 +15,7 @@ from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import MAX_SEED, SamplingRequest
 from dermaflux.services.records import Finished, GenerationJob, JobEvent
-from pages.components.caption_text import CaptionNote, is_edited, note_on, requested_spec
+from pages.components.caption_text import FOLLOWS, CaptionNote, is_edited, note_on, requested_spec
 from pages.components.followers import Followers
 from pages.components.job_view import JobView
 from pages.components.lesion_controls import LesionControls, readout_values, values_of
@@ -61,27 +61,29 @@ class GenerateActions:
         self._followers = Followers()
 
     def follow_controls(self, values: Values) -> list[Any]:
-        """The caption, what was composed, the note, and the readouts after a control moved."""
+        """The caption, what was composed, and the readouts after a control moved."""
         c = self._controls
         try:
             spec = c.lesion.spec(values)
-        except InvalidRequest as error:  # said beside the caption: a toast for each tick would be noise
-            note = CaptionNote(state="empty", text=str(error)).html
-            return [gr.skip(), gr.skip(), note, *[gr.skip()] * 3]
+        except InvalidRequest:  # the note says it: a toast for each tick would be noise
+            return [gr.skip()] * 5
         said = text = values[c.caption]
         if not is_edited(said, values[c.composed]):
             text = self._services.compose_caption(spec, values[c.variation])
         # A text that stays is not sent back: the user may have begun to edit it since.
         spoken = [gr.skip(), gr.skip()] if text == said else [text, text]
-        return [*spoken, note_on(text, spec).html, *readout_values(spec)]
+        return [*spoken, *readout_values(spec)]
 
     def note_caption(self, values: Values) -> str:
-        """The note while the user types."""
+        """The note after the caption or a control changed."""
+        c = self._controls
+        text, composed = values[c.caption], values[c.composed]
         try:
-            spec = self._controls.lesion.spec(values)
+            spec = c.lesion.spec(values)
         except InvalidRequest as error:
             return CaptionNote(state="empty", text=str(error)).html
-        return note_on(values[self._controls.caption], spec).html
+        # A caption that follows the controls is about to be composed anew from them.
+        return FOLLOWS.html if text.strip() and not is_edited(text, composed) else note_on(text, spec).html
 
     @in_words
     def compose_anew(self, values: Values) -> list[Any]:
@@ -144,7 +146,7 @@ class GenerateActions:
 
     def _composed(self, spec: LesionSpec, variation: int | None) -> list[Any]:
         text = self._services.compose_caption(spec, variation)
-        return [text, text, note_on(text, spec).html]
+        return [text, text]
 
     def _job(self, job_id: str | None) -> GenerationJob | None:
         try:

@@ -26,6 +26,9 @@ class CaptionNote:
         return f'<div class="df-caption-note" data-state="{self.state}" role="status">{html.escape(self.text)}</div>'
 
 
+FOLLOWS = CaptionNote(state="same", text="Matches the sliders.")
+
+
 def is_edited(text: str, composed: str) -> bool:
     """Whether the text is the user's own: neither blank nor what was composed last."""
     return bool(text.strip()) and text.strip() != composed.strip()
@@ -48,7 +51,7 @@ def note_on(text: str, spec: LesionSpec) -> CaptionNote:
             state="differs",
             text=f"No longer matches the sliders ({', '.join(different)}). Images follow the text.",
         )
-    return CaptionNote(state="same", text="Matches the sliders.")
+    return FOLLOWS
 
 
 def requested_spec(text: str, spec: LesionSpec) -> LesionSpec | None:

@@ -41,6 +41,7 @@ def test_a_program_that_ends_well_returns_zero_and_a_fault_is_not_hidden():
         program(lambda: 1 / 0)()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", ["training.train_nano", "training.train_segmenter", "training.train_classifier"])
 def test_a_value_out_of_range_is_one_line_and_exit_2(repository, module):
     done = subprocess.run(

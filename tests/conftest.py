@@ -2,7 +2,7 @@
 
 import os
 
-# Before any library reads them: no network, no telemetry, and the cores are shared by the workers and the app under test.
+# Before any library reads them: no network, no telemetry, cores shared by the workers and the app under test.
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")

@@ -31,6 +31,7 @@ _MODULES: Mapping[type, str] = {
     commands.Quality: "evaluating",
     commands.Memorisation: "evaluating",
     commands.Diversity: "evaluating",
+    commands.Artefacts: "evaluating",
     commands.Coverage: "evaluating",
 }
 

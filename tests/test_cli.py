@@ -114,7 +114,7 @@ def test_caption_needs_neither_torch_nor_a_database(tmp_path):
         (["captoin"], "captoin is not known. Did you mean caption? Choose one of: caption, generate"),
         (["evaluate", "qualty"], "qualty is not known. Did you mean quality?"),
         (["measure"], "No picture was named"),
-        (["evaluate"], "adherence, quality, memorisation, diversity, coverage"),
+        (["evaluate"], "adherence, quality, memorisation, diversity, artefacts, coverage"),
         (["export", "--dataset", "d", "--format", "zip", "--out", "o"], "--format is 'zip'"),
         (["generate", *LESION], "--out is missing"),
         (["generate", "--caption", "a lesion", *LESION, "--out", "o"], "Use one of the two"),
@@ -441,6 +441,20 @@ def test_evaluate_diversity_reads_what_was_asked_from_the_pictures(here, capsys)
     assert report["classes"]["nv"]["within_class"] > 0
     assert main(["evaluate", "diversity", "real", "--real", "real"]) == 2
     assert "r0.png" in complaint(capsys)
+
+
+def test_evaluate_artefacts_counts_marks_by_the_diagnosis_asked_for(here, capsys):
+    real_folder(here / "real", 26, table=True)
+    lesion = ["--asymmetry", "1", "--border", "4", "--colours", "2", "--diagnosis", "nv"]
+    assert main(["generate", *lesion, "--num-images", "2", "--steps", "1", "--out", "ours"]) == 0
+    capsys.readouterr()
+    assert main(["evaluate", "artefacts", "ours", "--real", "real", "--json"]) == 0
+    (report,) = json_lines(capsys)
+    assert report["synthetic"]["nv"]["num_images"] == report["synthetic"]["all"]["num_images"] == 2
+    assert set(report["real"]["all"]["rates"]) == {"vignette", "hair", "ink", "ruler"}
+    assert report["synthetic_readability"] is None
+    assert main(["evaluate", "artefacts", "ours", "--real", "real"]) == 0
+    assert "unknown, too few pictures" in capsys.readouterr().out
 
 
 def test_coverage_beside_a_zip_of_real_pictures(dataset, capsys):

@@ -214,6 +214,17 @@ class Diversity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Artefacts:
+    """Do synthetic pictures show dark corners, hair, ink and rulers as often as real ones, whatever the class?"""
+
+    images: Positional[Path]
+    """A folder of pictures made here: each says in its record what was asked for."""
+    reference: Annotated[RealFlags, arg(name="")]
+    json: bool = False
+    """JSON instead of a table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """Which diagnoses and attribute levels does a dataset hold, and which does it lack?"""
 
@@ -240,6 +251,7 @@ Evaluate = (
     | Annotated[Quality, subcommand("quality")]
     | Annotated[Memorisation, subcommand("memorisation")]
     | Annotated[Diversity, subcommand("diversity")]
+    | Annotated[Artefacts, subcommand("artefacts")]
     | Annotated[Coverage, subcommand("coverage")]
 )
 Command = (

@@ -1,4 +1,4 @@
-"""The verb evaluate: adherence, quality, memorisation, coverage. It gathers images; services judge and compare them."""
+"""The verb evaluate and its subjects. It gathers images; services judge and compare them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -8,7 +8,15 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from dermaflux.cli.commands import Adherence, Coverage, Diversity, Memorisation, Quality, RealFlags
+from dermaflux.cli.commands import (
+    Adherence,
+    Artefacts,
+    Coverage,
+    Diversity,
+    Memorisation,
+    Quality,
+    RealFlags,
+)
 from dermaflux.cli.making import sampling_request
 from dermaflux.cli.output import ProgressBar, with_progress, write_json, write_line, write_table
 from dermaflux.cli.real_pictures import RealPictures, read_real
@@ -125,6 +133,33 @@ def diversity(services: Services, command: Diversity) -> None:
     write_line(f"\nratio {report.ratio:.2f}, each diagnosis counted once")
 
 
+def artefacts(services: Services, command: Artefacts) -> None:
+    """Compare how often synthetic and real pictures show dark corners, hair, ink and rulers, by diagnosis."""
+    flags = replace(command.reference, max_images=command.reference.max_images or QUALITY_IMAGES)
+    paths = _synthetic(services, command.images, flags)
+    asked = [(services.asked_of_file(path).diagnosis, path) for path in paths]
+    with _real(flags) as reference:
+        known = [(p.diagnosis, p) for p in reference.pictures if p.diagnosis]
+        if not known:
+            raise DataNotFound(f"No table gives the pictures in {flags.real} a diagnosis.")
+        real = [services.marks_of(d, reference.load(p)) for d, p in with_progress(known, "Real")]
+    synthetic = [services.marks_of(d, services.open_picture(path)) for d, path in with_progress(asked, "Synthetic")]
+    report = services.evaluate_artefacts(synthetic, real, flags.seed)
+    if command.json:
+        write_json(report.to_dict() | {"statement": DISCLAIMER})
+        return
+    sets = (("real", report.real), ("synthetic", report.synthetic))
+    marks = tuple(report.real["all"].rates)
+    write_table(
+        ("pictures", "diagnosis", *marks, "images"),
+        ((name, d, *found.rates.values(), found.num_images) for name, part in sets for d, found in part.items()),
+    )
+    write_line(
+        f"\nThe diagnosis can be told from these marks with a mean AUC of {_figure(report.real_readability)} in real, "
+        f"{_figure(report.synthetic_readability)} in synthetic pictures (0.5: not at all)"
+    )
+
+
 def coverage(services: Services, command: Coverage) -> None:
     """Count a dataset by diagnosis and level, beside real pictures if there are some."""
     real = _facts(services, command) if command.real else ()
@@ -143,6 +178,10 @@ def coverage(services: Services, command: Coverage) -> None:
         write_line(
             f"{report.covered_share:.0%} of the cells that real pictures fill hold a synthetic one"
         )
+
+
+def _figure(value: float | None) -> str:
+    return "unknown, too few pictures" if value is None else f"{value:.2f}"
 
 
 def _facts(services: Services, command: Coverage) -> Iterator[Any]:

@@ -15,7 +15,7 @@ from dermaflux.domain.errors import InvalidRequest
 
 PROGRAM = "python -m dermaflux"
 VERBS = ("caption", "generate", "measure", "classify", "segment", "export", "evaluate")
-EVALUATIONS = ("adherence", "quality", "memorisation", "diversity", "coverage")
+EVALUATIONS = ("adherence", "quality", "memorisation", "diversity", "artefacts", "coverage")
 _DESCRIPTION = "DermaFlux: synthetic skin lesion images from clinical descriptions. For research, not a medical device."
 
 

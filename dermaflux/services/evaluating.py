@@ -18,16 +18,20 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from dermaflux.evaluation.adherence import AdherenceReport
+    from dermaflux.evaluation.artefact_audit import ArtefactAudit, MarkedPictures
     from dermaflux.evaluation.coverage import CoverageReport, LesionFacts
     from dermaflux.evaluation.diversity import DiversityReport
     from dermaflux.evaluation.memorisation import MemorisationReport
     from dermaflux.evaluation.quality import QualityReport
+    from dermaflux.measurement.artefacts import Artefacts
+
+    Marked = tuple[str, Artefacts]  # a diagnosis and what was found on its picture
 
 _SWEPT_FROM = (Diagnosis.NV, Diagnosis.MEL)
 
 
 class Evaluating(Making):
-    """The five evaluations. Pictures and features are gathered by the caller, who knows where they are."""
+    """The six evaluations. Pictures and features are gathered by the caller, who knows where they are."""
 
     def evaluate_adherence(
         self, request: SamplingRequest, on_step: OnStep | None = None
@@ -85,6 +89,22 @@ class Evaluating(Making):
             diversity.Labelled(features=real, diagnoses=diagnoses),
         )
 
+    def evaluate_artefacts(
+        self, synthetic: Sequence["Marked"], real: Sequence["Marked"], seed: int = 0
+    ) -> "ArtefactAudit":
+        """Compare how often two sets show vignette, hair, ink and ruler, by diagnosis."""
+        from dermaflux.evaluation.artefact_audit import audit
+        from dermaflux.measurement.artefacts import THRESHOLDS
+
+        marks = tuple(THRESHOLDS)
+        return audit(_table_of(real, marks), _table_of(synthetic, marks), marks, seed)
+
+    def marks_of(self, diagnosis: Diagnosis, image: "Image.Image") -> "Marked":
+        """What the artefact audit counts of one picture."""
+        from dermaflux.measurement.artefacts import find_artefacts
+
+        return str(diagnosis), find_artefacts(image, self._measurer().segment(image))
+
     def asked_of_file(self, path: Path) -> LesionSpec:
         """The lesion that a picture made here was asked to show.
 
@@ -129,3 +149,16 @@ class Evaluating(Making):
             ]
 
         return images
+
+
+def _table_of(marked: Sequence["Marked"], marks: Sequence[str]) -> "MarkedPictures":
+    import numpy as np
+
+    from dermaflux.evaluation.artefact_audit import MarkedPictures
+
+    shape = (len(marked), len(marks))
+    return MarkedPictures(
+        scores=np.array([[getattr(found, mark) for mark in marks] for _, found in marked]).reshape(shape),
+        present=np.array([[found.present()[mark] for mark in marks] for _, found in marked], dtype=bool).reshape(shape),
+        diagnoses=[diagnosis for diagnosis, _ in marked],
+    )

@@ -430,6 +430,23 @@ def test_evaluate_quality_and_memorisation_against_a_folder(here, capsys, table)
     assert report["calibration"]["num_same_lesion_pairs"] == (12 if table else 0)
 
 
+def test_evaluate_quality_in_the_features_of_another_model(here, capsys):
+    from transformers import BitImageProcessor, Dinov2Config, Dinov2Model
+
+    size = {"height": 28, "width": 28}
+    config = Dinov2Config(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, image_size=28, patch_size=14)
+    Dinov2Model(config).save_pretrained("dinov2")
+    BitImageProcessor(size={"shortest_edge": 28}, crop_size=size).save_pretrained("dinov2")
+    real_folder(here / "real", 26, table=True)
+    real_folder(here / "ours", 12, table=False)
+    capsys.readouterr()
+    assert main(["evaluate", "quality", "ours", "--real", "real", "--features", "dinov2", "--json"]) == 0
+    (report,) = json_lines(capsys)
+    assert (report["feature_dim"], report["features"]) == (32, "dinov2")
+    assert main(["evaluate", "quality", "ours", "--real", "real", "--features", "nowhere"]) == 2
+    assert "nowhere does not exist" in complaint(capsys)
+
+
 def test_evaluate_diversity_reads_what_was_asked_from_the_pictures(here, capsys):
     real_folder(here / "real", 26, table=True)
     lesion = ["--asymmetry", "1", "--border", "4", "--colours", "2", "--diagnosis", "nv"]

@@ -185,6 +185,8 @@ class Quality:
     images: Positional[Path]
     """A folder of synthetic pictures."""
     reference: Annotated[RealFlags, arg(name="")]
+    features: Path | None = None
+    """Compare by this vision model (a transformers folder, an Inception v3 file), not the embedded classifier."""
     json: bool = False
     """JSON instead of a table."""
 
@@ -198,6 +200,8 @@ class Memorisation:
     reference: Annotated[RealFlags, arg(name="")]
     sheet: Path | None = None
     """Also write the ten closest pairs as a PNG, the real picture at the right. It shows patients: keep it private."""
+    features: Path | None = None
+    """Compare by this vision model (a transformers folder, an Inception v3 file), not the embedded classifier."""
     json: bool = False
     """JSON instead of a table."""
 
@@ -209,6 +213,8 @@ class Diversity:
     images: Positional[Path]
     """A folder of pictures made here: each says in its record what was asked for."""
     reference: Annotated[RealFlags, arg(name="")]
+    features: Path | None = None
+    """Compare by this vision model (a transformers folder, an Inception v3 file), not the embedded classifier."""
     json: bool = False
     """JSON instead of a table."""
 

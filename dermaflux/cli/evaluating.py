@@ -54,14 +54,16 @@ def adherence(services: Services, command: Adherence) -> None:
 
 def quality(services: Services, command: Quality) -> None:
     """Compare a folder of synthetic pictures with real ones."""
+    embed = services.embedder(command.features)
+    by = str(command.features or "embedded classifier")
     flags = replace(command.reference, max_images=command.reference.max_images or QUALITY_IMAGES)
     paths = _synthetic(services, command.images, flags)
     with _real(flags) as reference:
-        real = _features(services, reference.pictures, reference.load, "Real")
-    synthetic = _features(services, paths, services.open_picture, "Synthetic")
+        real = _features(embed, reference.pictures, reference.load, "Real")
+    synthetic = _features(embed, paths, services.open_picture, "Synthetic")
     report = services.evaluate_quality(real, synthetic, flags.seed)
     if command.json:
-        write_json(report.to_dict() | {"statement": DISCLAIMER})
+        write_json(report.to_dict() | {"features": by, "statement": DISCLAIMER})
         return
     figures = report.to_dict()
     write_table(
@@ -71,16 +73,17 @@ def quality(services: Services, command: Quality) -> None:
             for name, value in figures["synthetic"].items()
         ),
     )
-    write_line(f"{report.num_synthetic} images each against {report.num_reference} real ones")
+    write_line(f"{report.num_synthetic} images each against {report.num_reference} real ones, features of {by}")
 
 
 def memorisation(services: Services, command: Memorisation) -> None:
     """Look for synthetic pictures that copy a real one."""
+    embed = services.embedder(command.features)
     paths = _synthetic(services, command.images, command.reference)
     with _real(command.reference) as reference:
         pictures = reference.pictures
-        real = _features(services, pictures, reference.load, "Real")
-        synthetic = _features(services, paths, services.open_picture, "Synthetic")
+        real = _features(embed, pictures, reference.load, "Real")
+        synthetic = _features(embed, paths, services.open_picture, "Synthetic")
         report = services.evaluate_memorisation(synthetic, real, [picture.lesion_id for picture in pictures])
         if command.sheet:
             pairs = [
@@ -111,14 +114,15 @@ def memorisation(services: Services, command: Memorisation) -> None:
 
 def diversity(services: Services, command: Diversity) -> None:
     """Compare the spread within each request with that of the real class it asked for."""
+    embed = services.embedder(command.features)
     paths = _synthetic(services, command.images, command.reference)
     asked = [services.asked_of_file(path) for path in paths]
     with _real(command.reference) as reference:
         pictures = [picture for picture in reference.pictures if picture.diagnosis]
         if not pictures:
             raise DataNotFound(f"No table gives the pictures in {command.reference.real} a diagnosis.")
-        real = _features(services, pictures, reference.load, "Real")
-    synthetic = _features(services, paths, services.open_picture, "Synthetic")
+        real = _features(embed, pictures, reference.load, "Real")
+    synthetic = _features(embed, paths, services.open_picture, "Synthetic")
     report = services.evaluate_diversity(synthetic, asked, real, [str(p.diagnosis) for p in pictures])
     if command.json:
         write_json(report.to_dict() | {"statement": DISCLAIMER})
@@ -193,7 +197,7 @@ def _facts(services: Services, command: Coverage) -> Iterator[Any]:
 
 
 def _features(
-    services: Services,
+    embed: Callable[[list[Image.Image]], np.ndarray],
     sources: list[Any],
     load: Callable[[Any], Image.Image],
     what: str,
@@ -202,7 +206,7 @@ def _features(
     """(N, D) features of pictures, read and embedded a batch at a time so that any number fits."""
     starts = range(0, len(sources), batch_size)
     rows = [
-        services.embed([load(source) for source in sources[start : start + batch_size]])
+        embed([load(source) for source in sources[start : start + batch_size]])
         for start in with_progress(starts, what)
     ]
     return np.concatenate(rows)

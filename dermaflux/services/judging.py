@@ -1,7 +1,7 @@
 """What is seen on an image: measurement, classification, mask, saliency, features. Any picture, stored or not."""
 
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,9 +36,17 @@ class Judging(Wiring):
         mask = self._measurer().segment(image)
         return Image.fromarray(mask.astype("uint8") * 255)
 
-    def embed(self, images: Sequence["Image.Image"]) -> "np.ndarray":
-        """(N, D) features of the embedded classifier, in which sets of images are compared."""
-        return self._classifier().embed(images)
+    def embedder(self, features: Path | None = None) -> Callable[[Sequence["Image.Image"]], "np.ndarray"]:
+        """What gives images the (N, D) features in which sets are compared: the embedded classifier, or a model.
+
+        `features` is a folder of transformers or a file of Inception v3. Raises ModelNotAvailable.
+        """
+        if features is None:
+            return self._classifier().embed
+        from dermaflux.classification.feature_extractor import FeatureExtractor
+
+        device = self.settings.device if self.settings.device.startswith("cuda") else "cpu"
+        return FeatureExtractor.load(features, device).embed
 
     def measure_file(self, path: Path) -> Measurement:
         """Measure a picture file. Raises ImageNotReadable."""

@@ -10,8 +10,10 @@ the loss on split=val, never test.
 
 import json
 import logging
+import os
 import sys
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,8 @@ from training.nano_data import CaptionedPictures, load_captioned
 from training.own_pictures import load_own
 from training.precision import is_bf16
 from training.program import program
+from training.run_status import recorded
+from training.stopping import stop_between_steps
 from training.trackers import track
 
 log = logging.getLogger(__name__)
@@ -60,6 +64,12 @@ def train(run: LoraRun) -> Path:
     it needs is not there. When stopped it writes the checkpoint first.
     """
     _claim_folder(run)
+    first = int(os.environ.get("RANK", "0")) == 0
+    with recorded(run.folder) if first else nullcontext():
+        return _train(run)
+
+
+def _train(run: LoraRun) -> Path:
     accelerator = Accelerator(
         gradient_accumulation_steps=run.accumulate_steps,
         mixed_precision="bf16" if is_bf16(run.precision, _device(run)) else "no",
@@ -137,17 +147,16 @@ def _run_steps(trainer: LoraTrainer, prober: Prober | None) -> None:
     run = trainer.run
     shown = trainer.accelerator.is_main_process
     bar = tqdm(total=run.num_steps, initial=trainer.step, desc="LoRA", unit="step", mininterval=5, disable=not shown)
-    try:
+    with bar, stop_between_steps() as stop:
         while trainer.step < run.num_steps:
             loss = trainer.train_step()
             bar.update()
             _record(trainer, prober, loss)
-    except KeyboardInterrupt:
-        log.warning("stopped at step %d; the same command goes on from there", trainer.step)
-        raise
-    finally:
-        trainer.save()
-        bar.close()
+            if stop():
+                trainer.save()
+                log.warning("stopped at step %d; the same command goes on from there", trainer.step)
+                raise KeyboardInterrupt
+    trainer.save()
 
 
 def _record(trainer: LoraTrainer, prober: Prober | None, loss: float) -> None:

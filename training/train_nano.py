@@ -39,7 +39,9 @@ from training.nano_export import export_nano, vocabulary_corpus
 from training.precision import autocast, check_precision
 from training.program import program
 from training.rectified_flow import interpolate, logit_normal_times, shifted, velocity_loss
+from training.run_status import recorded
 from training.schedules import cosine_with_warmup
+from training.stopping import stop_between_steps
 
 log = logging.getLogger(__name__)
 _VAL_TIMES = (0.15, 0.35, 0.55, 0.75, 0.95)
@@ -227,16 +229,21 @@ class NanoTrainer:
 def train(config: TrainNanoConfig) -> Path:
     """Run to the end (or continue a stopped run), export the EMA weights; the exported folder.
 
-    On Ctrl-C the checkpoint is written and KeyboardInterrupt goes on to the caller.
+    On Ctrl-C the step is finished, the checkpoint written, and KeyboardInterrupt goes on to the caller.
     """
-    trainer = NanoTrainer(config)
+    with recorded(config.runs_dir / config.name):
+        return _train(NanoTrainer(config))
+
+
+def _train(trainer: NanoTrainer) -> Path:
+    config = trainer.config
     trainer.resume()
     trainer.folder.mkdir(parents=True, exist_ok=True)
     (trainer.folder / "config.json").write_text(json.dumps(asdict(config), indent=2, default=str))
     log.info("%d train and %d val pictures", len(trainer.train), len(trainer.val))
     bar = tqdm(total=config.num_steps, initial=trainer.step, desc="nano", unit="step", mininterval=10)
     clock, running = time.monotonic(), None
-    try:
+    with bar, stop_between_steps() as stop:
         while trainer.progress < 1:
             loss = trainer.run_step()
             now = time.monotonic()
@@ -245,12 +252,11 @@ def train(config: TrainNanoConfig) -> Path:
             bar.update()
             bar.set_postfix(loss=f"{running:.4f}", done=f"{trainer.progress:.0%}", refresh=False)
             _record(trainer, running)
-    except KeyboardInterrupt:
-        log.warning("stopped at step %d; the same command continues from there", trainer.step)
-        raise
-    finally:
-        trainer.save()
-        bar.close()
+            if stop():
+                trainer.save()
+                log.warning("stopped at step %d; the same command continues from there", trainer.step)
+                raise KeyboardInterrupt
+    trainer.save()
     trainer.ema.copy_to(trainer.model.parameters())
     return export_nano(trainer.pipeline, config.out, config.size_px, trainer.text_tokens)
 

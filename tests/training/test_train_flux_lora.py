@@ -24,6 +24,7 @@ from training.lora_config import PRESETS, LoraRun
 from training.lora_layers import attach_lora, save_lora, trainable
 from training.lora_loop import LoraTrainer, resolution_shift
 from training.rectified_flow import shifted
+from training.run_status import status_of
 from training.train_flux_lora import prepare, train
 
 
@@ -122,6 +123,36 @@ def test_a_run_continued_from_its_checkpoint_equals_an_unbroken_one(run, accumul
     assert [second.train_step() for _ in range(3)] == pytest.approx(expected[3:], abs=1e-6)
     for a, b in zip(whole.weights, second.weights, strict=True):
         assert torch.allclose(a, b, atol=1e-6)
+
+
+def test_stopped_within_a_step_it_ends_that_step_says_so_and_goes_on_as_if_unbroken(run, monkeypatch):
+    train(replace(run, name="whole"))
+    stopped = replace(run, name="stopped")
+    velocity_of = LoraTrainer._velocity
+
+    def interrupted(trainer, *inputs):
+        if trainer.step == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return velocity_of(trainer, *inputs)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(LoraTrainer, "_velocity", interrupted)
+        train(stopped)
+    assert list(losses(stopped)) == [1, 2, 3]
+    assert status_of(stopped.folder).state == "stopped"
+    assert not (stopped.folder / "stopped.safetensors").exists()
+    train(stopped)
+    assert status_of(stopped.folder).state == "done"
+    expected = losses(replace(run, name="whole"))
+    assert list(losses(stopped).values()) == pytest.approx(list(expected.values()), abs=1e-6)
+
+
+def test_a_run_that_fails_says_so_in_its_folder(run):
+    missing = replace(run, name="failed", measured=run.runs_dir / "none.csv")
+    with pytest.raises(DataNotFound):
+        train(missing)
+    status = status_of(missing.folder)
+    assert status.state == "failed" and "none.csv" in status.why
 
 
 @pytest.mark.slow

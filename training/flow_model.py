@@ -7,7 +7,7 @@ import torch
 from diffusers import FluxPipeline
 from torch import Tensor, nn
 
-from training.rectified_flow import pack, unpack
+from training.flux_velocity import flux_velocity
 
 
 class FlowModel(nn.Module):
@@ -23,29 +23,20 @@ class FlowModel(nn.Module):
 
     def forward(self, x_t: Tensor, times: Tensor, captions: list[str]) -> Tensor:
         """Velocity (B, C, h, w) at latents x_t (B, C, h, w) and times (B,) in 0..1 under captions."""
-        rows, columns = x_t.shape[-2:]
         clip_ids, t5_ids = self.tokens(captions, x_t.device)
         pooled = self.text_encoder(clip_ids).pooler_output
         text = self.text_encoder_2(t5_ids)[0]
-        image_ids = FluxPipeline._prepare_latent_image_ids(
-            len(x_t), rows // 2, columns // 2, x_t.device, x_t.dtype
-        )
-        predicted = self.transformer(
-            hidden_states=pack(x_t),
-            timestep=times,
-            pooled_projections=pooled,
-            encoder_hidden_states=text,
-            txt_ids=torch.zeros(text.shape[1], 3, device=x_t.device, dtype=x_t.dtype),
-            img_ids=image_ids,
-            return_dict=False,
-        )[0]
-        return unpack(predicted, rows, columns)
+        return flux_velocity(self.transformer, x_t, times, text, pooled)
 
     def tokens(self, captions: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
         """Padded ids for CLIP (B, 77) and T5 (B, text_tokens), as FluxPipeline makes them."""
         clip_ids, t5_ids = (
             tokenizer(
-                captions, padding="max_length", max_length=length, truncation=True, return_tensors="pt"
+                captions,
+                padding="max_length",
+                max_length=length,
+                truncation=True,
+                return_tensors="pt",
             ).input_ids.to(device)
             for tokenizer, length in zip(self._tokenizers, self._lengths, strict=True)
         )

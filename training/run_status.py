@@ -10,7 +10,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import tyro
 
-from dermaflux.domain.errors import Cancelled, DataNotFound
+from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest
 from training.checkpoints import write_whole
 from training.program import program
 
@@ -35,6 +35,20 @@ class RunStatus:
     why: str = ""
     pid: int = 0
     host: str = ""
+
+
+def claim_folder(folder: Path, settings: Mapping[str, object]) -> None:
+    """Write the settings of a run into its folder. Raises InvalidRequest when it holds a run of other settings."""
+    wanted = json.loads(json.dumps(settings, default=str))
+    path = folder / "config.json"
+    if path.is_file():
+        begun = json.loads(path.read_text())
+        changed = [name for name in wanted if begun.get(name) != wanted[name]]
+        if changed:
+            raise InvalidRequest(
+                f"{folder} holds a run with another {', '.join(changed)}. Choose another --name or remove it."
+            )
+    write_whole(path, json.dumps(wanted, indent=2) + "\n")
 
 
 @contextmanager

@@ -76,7 +76,8 @@ def decode(pipe: FluxPipeline, latents: Tensor, size_px: int) -> Image.Image:
         unpack(pipe, latents, size_px) / pipe.vae.config.scaling_factor
         + pipe.vae.config.shift_factor
     )
-    image = pipe.vae.decode(unpacked.to(pipe._execution_device), return_dict=False)[0]
+    # A float32 LoRA on a bfloat16 transformer leaves float32 latents.
+    image = pipe.vae.decode(unpacked.to(pipe._execution_device, pipe.vae.dtype), return_dict=False)[0]
     pictures: Any = pipe.image_processor.postprocess(image, output_type="pil")
     return pictures[0]
 

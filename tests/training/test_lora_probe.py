@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+from accelerate.state import AcceleratorState
 from PIL import Image
 
 from dermaflux.domain.records import Measurement
@@ -37,12 +38,15 @@ def test_the_figures_are_means_of_what_was_measured():
     assert silent["probe_border_low"] is None and silent["probe_malignant_auc"] is None
 
 
-def test_a_run_writes_its_probes_beside_the_losses(drawn_ham, tiny_models, tmp_path):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_writes_its_probes_beside_the_losses(drawn_ham, tiny_models, tmp_path, precision):
     run = replace(
         PRESETS["smoke"][1], base=str(tiny_models / "nano"), models_dir=tiny_models, data_dir=drawn_ham, size_px=64,
-        measured=drawn_ham / "measured.csv", runs_dir=tmp_path, diagnoses=(), precision="fp32", device="cpu",
+        measured=drawn_ham / "measured.csv", runs_dir=tmp_path, diagnoses=(), precision=precision, device="cpu",
     )  # fmt: skip
+    AcceleratorState._reset_state()  # one precision a process, says accelerate
     train(run)
+    AcceleratorState._reset_state()
     lines = [json.loads(line) for line in (run.folder / "history.jsonl").read_text().splitlines()]
     assert ["probe_refused" in line for line in lines] == [False, False, False, True]
     with Image.open(run.folder / "probes-000004.png") as sheet:

@@ -5,6 +5,7 @@ while training. It knows no adapter and no optimiser.
 """
 
 import random
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -23,7 +24,6 @@ from training.nano_data import (
     turned,
 )
 
-NUM_TURNS = 8
 _CHUNK = 16
 
 # Shapes: N pictures, V views of each (turned and flipped), C h w latents, U captions, L text tokens.
@@ -104,7 +104,7 @@ def encode_examples(
         )
     else:
         captions = tuple((caption,) for caption in fixed_captions(pictures))
-    mean, sd = _moments(pipeline, pictures.images, NUM_TURNS if num_wordings else 1)
+    mean, sd = _moments(pipeline, pictures.images, _turns(pictures.images) if num_wordings else (0,))
     texts = encode_texts(pipeline, ["", *sorted({c for row in captions for c in row})], text_tokens)
     return Examples(mean=mean, sd=sd, captions=captions, weights=pictures.weights, texts=texts)
 
@@ -119,13 +119,18 @@ def encode_texts(pipeline: FluxPipeline, captions: list[str], text_tokens: int) 
     return Texts(tokens=torch.cat(tokens), pooled=torch.cat(pooled), rows=rows)
 
 
+def _turns(images: Tensor) -> Sequence[int]:
+    """The positions that keep a picture's shape: all eight of a square, else half turns and flips."""
+    return range(8) if images.shape[-1] == images.shape[-2] else (0, 2, 4, 6)
+
+
 @torch.no_grad()
-def _moments(pipeline: FluxPipeline, images: Tensor, num_views: int) -> tuple[Tensor, Tensor | None]:
+def _moments(pipeline: FluxPipeline, images: Tensor, turns: Sequence[int]) -> tuple[Tensor, Tensor | None]:
     vae: Any = pipeline.vae
     means, sds = [], []
     for start in tqdm(range(0, len(images), _CHUNK), desc="latents", mininterval=5):
         chunk = to_unit_range(images[start : start + _CHUNK])
-        views = torch.stack([torch.stack([turned(image, kind) for kind in range(num_views)]) for image in chunk])
+        views = torch.stack([torch.stack([turned(image, kind) for kind in turns]) for image in chunk])
         posterior = vae.encode(views.flatten(0, 1).to(vae.device, vae.dtype)).latent_dist
         mean = (posterior.mode() - vae.config.shift_factor) * vae.config.scaling_factor
         means.append(mean.cpu().unflatten(0, views.shape[:2]))

@@ -28,6 +28,8 @@ class LoraRun:
     diagnoses: tuple[str, ...] = ()
     """Only these classes are learned; all when empty."""
     size_px: int = 128
+    aspect_buckets: bool = False
+    """Your own pictures keep their shape, within about size_px * size_px pixels; otherwise centre squares are cut."""
     rank: int = 16
     alpha: int = 16
     num_steps: int = 600
@@ -47,6 +49,10 @@ class LoraRun:
     """Sample and judge the probes every so many steps; 0 never."""
     save_every: int = 100
     num_val: int = 64
+    base_format: Literal["whole", "nf4"] = "whole"
+    """nf4 holds the frozen base in 4 bits (QLoRA), so that it fits a small GPU; needs bitsandbytes."""
+    optimizer: Literal["adamw", "adamw8bit"] = "adamw"
+    """adamw8bit keeps its state in 8 bits; needs bitsandbytes."""
     gradient_checkpointing: bool = False
     trackers: tuple[str, ...] = ()
     """Any of tensorboard, trackio, wandb, where installed; history.jsonl is always written."""
@@ -64,13 +70,18 @@ class LoraRun:
         for field in counts:
             if getattr(self, field) < 1:
                 raise InvalidRequest(f"{field} is {getattr(self, field)}. Give 1 or more.")
-        if self.size_px < 16 or self.size_px % 16:
-            raise InvalidRequest(f"size_px is {self.size_px}; it must be a multiple of 16.")
+        self._check_shape()
         for field in ("caption_dropout", "ema_decay"):
             if not 0 <= getattr(self, field) < 1:
                 raise InvalidRequest(f"{field} is {getattr(self, field)}; give a share in 0..1.")
         if not self.name or Path(self.name).name != self.name:
             raise InvalidRequest(f"name is {self.name!r}; it must be one plain folder name.")
+
+    def _check_shape(self) -> None:
+        if self.aspect_buckets and self.pictures is None:
+            raise InvalidRequest("aspect_buckets is for --pictures: HAM10000 is read as squares. Leave it out.")
+        if self.size_px < 16 or self.size_px % 16:
+            raise InvalidRequest(f"size_px is {self.size_px}; it must be a multiple of 16.")
 
     @property
     def folder(self) -> Path:
@@ -96,6 +107,14 @@ PRESETS = {
             learning_rate=1e-4, warmup_steps=200, ema_decay=0.999, eval_every=500, save_every=500,
             probe_every=1000, device="cuda",
             gradient_checkpointing=True,
+        ),
+    ),
+    "24gb": (
+        "FLUX.1-dev on one GPU of 24 GB: QLoRA, the base in 4 bits, AdamW in 8 bits, checkpointing",
+        LoraRun(
+            name="24gb", base="flux-dev", size_px=512, rank=32, alpha=32, num_steps=10_000, batch_size=1,
+            accumulate_steps=4, learning_rate=1e-4, warmup_steps=200, ema_decay=0.999, eval_every=500, save_every=500,
+            probe_every=1000, device="cuda", base_format="nf4", optimizer="adamw8bit", gradient_checkpointing=True,
         ),
     ),
     "h200": (

@@ -39,7 +39,7 @@ class CaptionStyle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionedPictures:
-    """Pictures (N, 3, S, S) uint8 with the lesion each one shows and its weight in sampling (N,)."""
+    """Pictures (N, 3, H, W) uint8 with the lesion each one shows and its weight in sampling (N,)."""
 
     images: Tensor
     specs: tuple[LesionSpec, ...]
@@ -49,6 +49,16 @@ class CaptionedPictures:
     def __len__(self) -> int:
         """How many pictures there are."""
         return len(self.specs)
+
+    def some(self, count: int, seed: int) -> "CaptionedPictures":
+        """`count` pictures drawn without repeats, the same for the same seed; all when there are not more."""
+        chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:count]
+        return replace(
+            self,
+            images=self.images[chosen],
+            specs=tuple(self.specs[i] for i in chosen.tolist()),
+            weights=self.weights[chosen],
+        )
 
 
 def load_captioned(
@@ -182,6 +192,6 @@ def _said(spec: LesionSpec, style: CaptionStyle, rng: random.Random) -> LesionSp
 
 
 def turned(image: Tensor, kind: int) -> Tensor:
-    """An image (3, S, S) in one of its eight positions: `kind` 0..7, quarter turns and a flip; 0 is as it was."""
+    """An image (3, H, W) in one of its eight positions: `kind` 0..7, quarter turns and a flip; 0 is as it was."""
     image = torch.rot90(image, kind % 4, dims=(1, 2))
     return image.flip(2) if kind >= 4 else image

@@ -48,12 +48,17 @@ class FrameTransform:
 
 def centre_square(size_px: int) -> Callable[[Image.Image], FrameTransform]:
     """The largest centred square of a frame, resized to size_px: what models are shown at inference."""
+    return centre_crop(size_px, size_px)
+
+
+def centre_crop(width_px: int, height_px: int) -> Callable[[Image.Image], FrameTransform]:
+    """The largest centred crop of a frame that has this shape, resized to it."""
 
     def fit(picture: Image.Image) -> FrameTransform:
-        width, height = picture.size
-        side = min(width, height)
-        left, top = (width - side) / 2, (height - side) / 2
-        return FrameTransform(size_px=(size_px, size_px), box=(left, top, left + side, top + side))
+        scale = min(picture.width / width_px, picture.height / height_px)
+        width, height = width_px * scale, height_px * scale
+        left, top = (picture.width - width) / 2, (picture.height - height) / 2
+        return FrameTransform(size_px=(width_px, height_px), box=(left, top, left + width, top + height))
 
     return fit
 

@@ -25,11 +25,11 @@ from tqdm import tqdm
 
 from dermaflux.classification import LesionClassifier
 from dermaflux.domain.caption import GRAMMAR_VERSION
-from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import Split
 from dermaflux.generation.catalogue import ModelCatalogue, ModelEntry
 from dermaflux.generation.loading import choose_placement, load_pipeline
 from dermaflux.measurement.measurer import Measurer
+from training.aspect_buckets import Buckets, bucket_shapes
 from training.checkpoints import write_whole
 from training.lora_cache import encode_examples
 from training.lora_config import PRESETS, LoraRun
@@ -40,7 +40,8 @@ from training.nano_data import CaptionedPictures, load_captioned
 from training.own_pictures import load_own
 from training.precision import is_bf16
 from training.program import program
-from training.run_status import recorded
+from training.quantized_base import to_nf4
+from training.run_status import claim_folder, recorded
 from training.stopping import stop_between_steps
 from training.trackers import track
 
@@ -63,7 +64,7 @@ def train(run: LoraRun) -> Path:
     Raises InvalidRequest when the folder holds a run of other settings, DataNotFound or ModelNotAvailable when what
     it needs is not there. When stopped it writes the checkpoint first.
     """
-    _claim_folder(run)
+    claim_folder(run.folder, asdict(run))
     first = int(os.environ.get("RANK", "0")) == 0
     with recorded(run.folder) if first else nullcontext():
         return _train(run)
@@ -86,7 +87,7 @@ def _train(run: LoraRun) -> Path:
         _forget_after(run.folder / "history.jsonl", trainer.step)
     _run_steps(trainer, prepared.prober)
     accelerator.end_training()
-    trainer.average.copy_to(trainer.weights)
+    trainer.lora.average.copy_to(trainer.lora.weights)
     path = run.folder / f"{run.name}.safetensors"
     if accelerator.is_main_process:
         save_lora(prepared.material.transformer, path, {**prepared.facts, "steps": trainer.step})
@@ -96,32 +97,40 @@ def _train(run: LoraRun) -> Path:
 def prepare(run: LoraRun, entry: ModelEntry, accelerator: Accelerator) -> Prepared:
     """Read and encode everything, put the LoRA on; the text encoders are given back."""
     precision = "bfloat16" if accelerator.mixed_precision == "bf16" else "float32"
-    pipeline = load_pipeline(entry, choose_placement(str(accelerator.device), precision))
-    train_set, val_set = (_read(run, split) for split in (Split.TRAIN, Split.VAL))
-    examples = encode_examples(
-        pipeline, train_set, entry.text_tokens, num_wordings=run.num_wordings, seed=run.seed
+    pipeline = load_pipeline(entry, choose_placement(_first_place(run, accelerator), precision))
+    transformer: Any = pipeline.transformer
+    if run.base_format == "nf4":  # what encodes goes to the device first, the base when that has left
+        pipeline.register_modules(transformer=None)
+        pipeline.to(accelerator.device)
+    train_sets, val_sets = (_read(run, split) for split in (Split.TRAIN, Split.VAL))
+    examples, held_out = (
+        Buckets(tuple(encode_examples(pipeline, s, entry.text_tokens, num_wordings=n, seed=run.seed) for s in sets))
+        for sets, n in ((train_sets, run.num_wordings), (val_sets, 0))
     )
-    held_out = encode_examples(pipeline, val_set, entry.text_tokens, num_wordings=0, seed=run.seed)
     prober = _prober(run, entry, pipeline) if run.probe_every and accelerator.is_main_process else None
     pipeline.register_modules(text_encoder=None, text_encoder_2=None)
+    if run.base_format == "nf4":
+        log.info("%d layers of the base in 4 bits", to_nf4(transformer, accelerator.device))
+        pipeline.register_modules(transformer=transformer)
     torch.manual_seed(run.seed)
-    num_modules = attach_lora(pipeline.transformer, run.rank, run.alpha)
-    num_weights = sum(weight.numel() for weight in trainable(pipeline.transformer))
+    num_modules = attach_lora(transformer, run.rank, run.alpha)
+    num_weights = sum(weight.numel() for weight in trainable(transformer))
     log.info("%d pictures, %d modules, %.2f M weights learn", len(examples), num_modules, num_weights / 1e6)
     material = Material(
-        transformer=pipeline.transformer,
+        transformer=transformer,
         scheduler_config=pipeline.scheduler.config,
         train=examples,
         val=held_out,
     )
-    facts = _facts(run, entry) | {"modules": num_modules, "data": train_set.fingerprint}
+    facts = _facts(run, entry) | {"modules": num_modules, "data": "-".join(part.fingerprint for part in train_sets)}
     return Prepared(material=material, prober=prober, facts=facts)
 
 
-def _read(run: LoraRun, split: Split) -> CaptionedPictures:
+def _read(run: LoraRun, split: Split) -> tuple[CaptionedPictures, ...]:
     if run.pictures is None:
-        return load_captioned(run.data_dir, run.measured, split, run.size_px, run.diagnoses)
-    return load_own(run.pictures, split, run.size_px, Measurer.from_folder(run.models_dir), run.diagnoses)
+        return (load_captioned(run.data_dir, run.measured, split, run.size_px, run.diagnoses),)
+    shapes = bucket_shapes(run.size_px) if run.aspect_buckets else [(run.size_px, run.size_px)]
+    return load_own(run.pictures, split, shapes, Measurer.from_folder(run.models_dir), run.diagnoses)
 
 
 def _facts(run: LoraRun, entry: ModelEntry) -> dict[str, Any]:
@@ -185,19 +194,8 @@ def _forget_after(history: Path, step: int) -> None:
         write_whole(history, "".join(kept))
 
 
-def _claim_folder(run: LoraRun) -> None:
-    """Write the settings beside the run, or refuse when it was begun with others."""
-    wanted = json.loads(json.dumps(asdict(run), default=str))
-    path = run.folder / "config.json"
-    if path.is_file():
-        begun = json.loads(path.read_text())
-        changed = [name for name in wanted if begun.get(name) != wanted[name]]
-        if changed:
-            raise InvalidRequest(
-                f"{run.folder} holds a run with another {', '.join(changed)}. Choose another --name or remove it."
-            )
-    run.folder.mkdir(parents=True, exist_ok=True)
-    write_whole(path, json.dumps(wanted, indent=2) + "\n")
+def _first_place(run: LoraRun, accelerator: Accelerator) -> str:
+    return "cpu" if run.base_format == "nf4" else str(accelerator.device)
 
 
 def _device(run: LoraRun) -> str:

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from dermaflux.domain.errors import DataNotFound
+from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.domain.records import Split
 from dermaflux.measurement.measurer import Measurer
+from training.aspect_buckets import bucket_shapes
 from training.lora_config import PRESETS
 from training.own_pictures import load_own
 from training.train_flux_lora import train
@@ -40,7 +41,7 @@ def own(tmp_path):
 def test_captions_say_what_is_measured_and_what_is_left_out_is_logged(own, tiny_models, caplog):
     measurer = Measurer.from_folder(tiny_models)
     with caplog.at_level(logging.INFO):
-        found = load_own(own, Split.TRAIN, 64, measurer)
+        (found,) = load_own(own, Split.TRAIN, [(64, 64)], measurer)
     assert found.images.shape == (6, 3, 64, 64)
     with Image.open(own / "p0.png") as picture:
         measured = measurer.measure(picture)
@@ -55,7 +56,7 @@ def test_without_a_val_split_the_column_is_named(own, tiny_models):
     text = (own / "metadata.csv").read_text().replace(",val,", ",train,")
     (own / "metadata.csv").write_text(text)
     with pytest.raises(DataNotFound, match="column split"):
-        load_own(own, Split.VAL, 64, Measurer.from_folder(tiny_models))
+        load_own(own, Split.VAL, [(64, 64)], Measurer.from_folder(tiny_models))
 
 
 def test_a_lora_learns_from_an_own_folder(own, tiny_models, tmp_path):
@@ -64,3 +65,19 @@ def test_a_lora_learns_from_an_own_folder(own, tiny_models, tmp_path):
         runs_dir=tmp_path / "runs", diagnoses=(), precision="fp32", device="cpu", probe_every=0,
     )  # fmt: skip
     assert train(run).is_file()
+
+
+def test_with_buckets_wide_and_high_pictures_keep_their_shape_and_are_learned(own, tiny_models, tmp_path, caplog):
+    for name in ("p1.png", "p3.png", "p7.png"):
+        with Image.open(own / name) as picture:
+            picture.transpose(Image.Transpose.ROTATE_90).save(own / name)
+    shapes = bucket_shapes(64)
+    sets = load_own(own, Split.TRAIN, shapes, Measurer.from_folder(tiny_models))
+    assert sorted(tuple(part.images.shape) for part in sets) == [(2, 3, 80, 48), (4, 3, 48, 80)]
+    run = replace(
+        PRESETS["smoke"][1], base=str(tiny_models / "nano"), models_dir=tiny_models, pictures=own, size_px=64,
+        runs_dir=tmp_path / "runs", diagnoses=(), precision="fp32", device="cpu", probe_every=0, aspect_buckets=True,
+    )  # fmt: skip
+    assert train(run).is_file()
+    with pytest.raises(InvalidRequest, match="for --pictures"):
+        replace(run, pictures=None)

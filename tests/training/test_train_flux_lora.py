@@ -20,9 +20,10 @@ from dermaflux.generation.adapter_files import kohya_modules
 from dermaflux.generation.adapters import Adapter, wear
 from dermaflux.generation.catalogue import entry_of_folder
 from dermaflux.generation.loading import choose_placement, load_pipeline
+from training.flux_velocity import time_shift
 from training.lora_config import PRESETS, LoraRun
 from training.lora_layers import attach_lora, save_lora, trainable
-from training.lora_loop import LoraTrainer, resolution_shift
+from training.lora_loop import LoraTrainer
 from training.rectified_flow import shifted
 from training.run_status import status_of
 from training.train_flux_lora import prepare, train
@@ -110,9 +111,9 @@ def test_the_files_say_what_they_are(run):
         assert {"dermaflux.base", "dermaflux.caption_grammar", "dermaflux.data", "dermaflux.licence"} <= set(facts)
 
 
-@pytest.mark.parametrize("accumulate_steps", [1, 2])
-def test_a_run_continued_from_its_checkpoint_equals_an_unbroken_one(run, accumulate_steps):
-    run = replace(run, accumulate_steps=accumulate_steps)
+@pytest.mark.parametrize(("accumulate_steps", "optimizer"), [(1, "adamw"), (2, "adamw"), (1, "adamw8bit")])
+def test_a_run_continued_from_its_checkpoint_equals_an_unbroken_one(run, accumulate_steps, optimizer):
+    run = replace(run, rank=64, accumulate_steps=accumulate_steps, optimizer=optimizer)
     whole = trainer_of(run)
     expected = [whole.train_step() for _ in range(6)]
     first = trainer_of(run)
@@ -121,7 +122,7 @@ def test_a_run_continued_from_its_checkpoint_equals_an_unbroken_one(run, accumul
     second = trainer_of(replace(run, seed=run.seed))
     assert second.resume()
     assert [second.train_step() for _ in range(3)] == pytest.approx(expected[3:], abs=1e-6)
-    for a, b in zip(whole.weights, second.weights, strict=True):
+    for a, b in zip(whole.lora.weights, second.lora.weights, strict=True):
         assert torch.allclose(a, b, atol=1e-6)
 
 
@@ -179,7 +180,7 @@ def test_a_killed_program_goes_on_with_the_same_losses(run, repository):
 
 def test_times_are_shifted_as_the_sampler_shifts_them(run):
     trainer = trainer_of(run)
-    shift = resolution_shift(trainer.material.train.first(1), trainer.material)
+    shift = time_shift(trainer.material.scheduler_config, trainer.material.train.parts[0].first(1).data)
     scheduler = tiny(run).scheduler
     scheduler.set_timesteps(sigmas=[1.0, 0.5], mu=torch.tensor(shift).log().item())
     assert scheduler.sigmas[1] == pytest.approx(float(shifted(torch.tensor(0.5), shift)), abs=1e-5)

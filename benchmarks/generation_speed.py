@@ -49,7 +49,7 @@ def main() -> None:
         raise SystemExit(f"generation_speed: {error}") from error
     loaded = time.perf_counter()
     request = SamplingRequest(caption=CAPTION.format(0), model=model)
-    resolved = generator.resolve(request)
+    resolved = generator.catalogue.resolve(request)
     first = timed(generator.stream(request))
     new_captions = [
         timed(generator.stream(replace(request, caption=CAPTION.format(number), seed=number)))

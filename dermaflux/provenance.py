@@ -37,7 +37,7 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 class Provenance:
     """How one image was made. `created_at` is ISO 8601 in UTC, `pixels_sha256` the hash of its RGB pixels.
 
-    `chosen_from` counts the candidates of which it was the closest to the spec.
+    `chosen_from` counts the candidates of which it was the closest to the spec; `contrast_scale` is None without one.
 
     The field names are those of the JSON record inside the file.
     """
@@ -54,6 +54,7 @@ class Provenance:
     adapter_sha256: str | None = None
     adapter_weight: float | None = None
     chosen_from: int = 1
+    contrast_scale: float | None = None
     licence: str = ""
     software: str = "DermaFlux"
     version: str = __version__
@@ -88,6 +89,8 @@ class Provenance:
         fields = self.to_dict()
         for name in ("created_at", "version", "statement"):
             del fields[name]
+        if self.contrast_scale is None:  # images from before there was contrast keep their hash
+            del fields["contrast_scale"]
         return hashlib.sha256(_json(fields).encode()).hexdigest()
 
 
@@ -117,6 +120,7 @@ def from_generated(generated: GeneratedImage, created_at: datetime | None = None
         adapter_sha256=identity.adapter_sha256,
         adapter_weight=request.adapter_weight if identity.adapter else None,
         chosen_from=request.candidates,
+        contrast_scale=request.contrast_scale if request.spec else None,
         licence=identity.licence,
         created_at=moment.isoformat(timespec="seconds"),
         pixels_sha256=hash_pixels(generated.image),

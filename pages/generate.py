@@ -132,7 +132,8 @@ def _wire_caption(actions: GenerateActions, controls: GenerateControls) -> None:
     controls.to_sliders.click(
         actions.set_controls, controls.caption, [*lesion.inputs, controls.composed], **IN_WORDS
     )
-    sampling.model.change(actions.use_model, sampling.model, sampling.of_model, **IN_WORDS)
+    chosen = [sampling.model, sampling.adapter]
+    gr.on([c.change for c in chosen], actions.use_defaults, chosen, sampling.of_model, **IN_WORDS)
 
 
 def _wire_generation(

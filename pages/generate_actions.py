@@ -19,7 +19,7 @@ from pages.components.caption_text import FOLLOWS, CaptionNote, is_edited, note_
 from pages.components.followers import Followers
 from pages.components.job_view import JobView
 from pages.components.lesion_controls import LesionControls, readout_values, values_of
-from pages.components.sampling_controls import SamplingControls, model_values, whole
+from pages.components.sampling_controls import SamplingControls, sampling_values, whole
 from pages.page import in_words, user_of
 
 if TYPE_CHECKING:
@@ -102,9 +102,11 @@ class GenerateActions:
         return [*values_of(parse(caption)), caption]
 
     @in_words
-    def use_model(self, name: str) -> list[Any]:
-        """The model's own steps, guidance and size."""
-        return model_values(next(model for model in self._services.models() if model.name == name))
+    def use_defaults(self, name: str, adapters: list[str] | None) -> list[Any]:
+        """Steps, guidance, contrast and size as the adapters state them, else the model's own."""
+        model = next(model for model in self._services.models() if model.name == name)
+        asked = SamplingRequest(caption="its defaults", model=name, adapter=",".join(adapters or ()) or None)
+        return sampling_values(self._services.resolve(asked), model)
 
     @in_words
     def submit(self, values: Values, request: gr.Request) -> tuple[str, int]:

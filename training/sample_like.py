@@ -27,7 +27,7 @@ from training.program import program
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LikeConfig:
-    """Which pictures are followed, and with what. Steps, guidance and size are the model's own when not given."""
+    """Which pictures are followed, and with what. Steps, guidance and contrast are the model's own when not given."""
 
     model: str = "nano"
     adapter: str | None = None
@@ -37,6 +37,7 @@ class LikeConfig:
     seed: int = 0
     num_steps: int | None = None
     guidance_scale: float | None = None
+    contrast_scale: float | None = None
     data_dir: Path = Path("../shared/data")
     measured: Path = Path("runs/measured_ham10000.csv")
     out: Path = Path("runs/like/nano")
@@ -57,6 +58,7 @@ def requests_like(specs: Sequence[LesionSpec], config: LikeConfig) -> Iterator[S
             adapter_weight=config.adapter_weight,
             num_steps=config.num_steps,
             guidance_scale=config.guidance_scale,
+            contrast_scale=config.contrast_scale,
         )
 
 

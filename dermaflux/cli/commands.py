@@ -78,6 +78,8 @@ class SamplingFlags:
     """Sampling steps."""
     guidance: float | None = None
     """Guidance scale."""
+    contrast: float | None = None
+    """How strongly to push away from the opposite lesion, so that asymmetry, border and diagnosis show: 0 to 10."""
     size: int | None = None
     """Pixels a side, a multiple of 16."""
     candidates: int = 1

@@ -42,6 +42,7 @@ def sampling_request(
         seed=flags.seed,
         num_steps=flags.steps,
         guidance_scale=flags.guidance,
+        contrast_scale=flags.contrast,
         size_px=flags.size,
         model=flags.model or services.settings.model,
         adapter=flags.adapter or services.settings.adapter,

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from dermaflux.domain.blend import WEIGHT_RANGE, AdapterUse, parse_blend
+from dermaflux.domain.contrast import CONTRAST_RANGE
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Colour, LesionSpec
 
@@ -36,9 +37,10 @@ class SamplingRequest:
     """What to sample. The same request gives the same pixels on the same machine.
 
     `spec` is what the caption was composed from, None when the caption was written by hand.
-    None for steps, guidance or size means the model's own default. `adapter` is a blend (`domain.blend`).
+    None for steps, guidance, contrast or size means the model's own default. `adapter` is a blend (`domain.blend`).
     Image i uses seed + i. With several candidates an image, the one measured closest to `spec` is kept, and image i
-    draws from seed + i * candidates on.
+    draws from seed + i * candidates on. contrast_scale pushes away from the opposite of `spec` (`domain.contrast`);
+    without a spec there is no opposite, and it does nothing.
     """
 
     caption: str
@@ -47,6 +49,7 @@ class SamplingRequest:
     seed: int = 0
     num_steps: int | None = None
     guidance_scale: float | None = None
+    contrast_scale: float | None = None
     size_px: int | None = None
     model: str = "nano"
     adapter: str | None = None
@@ -63,6 +66,7 @@ class SamplingRequest:
         _within("seed", self.seed, (0, MAX_SEED))
         _within("num_steps", self.num_steps, (1, MAX_STEPS))
         _within("guidance_scale", self.guidance_scale, (0.0, MAX_GUIDANCE_SCALE))
+        _within("contrast_scale", self.contrast_scale, CONTRAST_RANGE)
         _within("size_px", self.size_px, SIZE_RANGE_PX)
         _within("adapter_weight", self.adapter_weight, WEIGHT_RANGE)
         parse_blend(self.adapter, self.adapter_weight)
@@ -120,7 +124,7 @@ class StepPreview:
 class GeneratedImage:
     """One finished sample with all that is needed to make it again.
 
-    `request` holds resolved values (no None for steps, guidance, size); `seed` is this image's own.
+    `request` holds resolved values (no None for steps, guidance, contrast, size); `seed` is this image's own.
     """
 
     image: "Image.Image"

@@ -9,6 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from dermaflux.domain.errors import InvalidRequest, ModelNotAvailable
+from dermaflux.domain.records import SamplingRequest
+from dermaflux.generation.adapter_facts import AdapterFacts, read_adapter_facts
 from dermaflux.generation.facts import PipelineFacts, load_facts
 
 ASSETS_DIR = Path(__file__).parents[2] / "assets" / "models"
@@ -31,6 +33,7 @@ class ModelEntry:
     size_px: int = 512
     num_steps: int = 20
     guidance_scale: float = 1.0
+    contrast_scale: float = 0.0
     distilled_guidance: bool = False
     text_tokens: int = 512
     licence: str = _UNSTATED_LICENCE
@@ -125,6 +128,25 @@ class ModelCatalogue:
             name=name, source=f"{owner}/{repository}", is_hub=True, file=file or None
         )
 
+    def resolve(self, request: SamplingRequest) -> SamplingRequest:
+        """The request with defaults in place of None: the first adapter's that states them, else the model's own.
+
+        Reads no weights. Raises InvalidRequest for an unknown model or adapter, ModelNotAvailable for one that is not
+        installed or not readable.
+        """
+        entry = self.model(request.model)
+        stated = [_facts_of(self.adapter(use.name)) for use in request.adapters]
+        steps = [request.num_steps, *(facts.num_steps for facts in stated), entry.num_steps]
+        scales = [request.guidance_scale, *(facts.guidance_scale for facts in stated), entry.guidance_scale]
+        contrast = [request.contrast_scale, *(facts.contrast_scale for facts in stated), entry.contrast_scale]
+        return replace(
+            request,
+            contrast_scale=next(value for value in contrast if value is not None),
+            num_steps=next(value for value in steps if value is not None),
+            guidance_scale=next(value for value in scales if value is not None),
+            size_px=entry.size_px if request.size_px is None else request.size_px,
+        )
+
 
 def entry_of_folder(folder: Path, *, name: str) -> ModelEntry:
     """The entry of a folder that holds a saved FluxPipeline, with the facts it states of itself.
@@ -149,6 +171,11 @@ def entry_of_folder(folder: Path, *, name: str) -> ModelEntry:
     return _with_facts(entry, load_facts(folder))
 
 
+def _facts_of(adapter: AdapterEntry) -> AdapterFacts:
+    """What the file states; nothing for one that may not be downloaded yet."""
+    return AdapterFacts() if adapter.is_hub else read_adapter_facts(Path(adapter.source))
+
+
 def _with_facts(entry: ModelEntry, facts: PipelineFacts | None) -> ModelEntry:
     if facts is None:
         return entry
@@ -157,6 +184,7 @@ def _with_facts(entry: ModelEntry, facts: PipelineFacts | None) -> ModelEntry:
         size_px=facts.size_px,
         num_steps=facts.num_steps,
         guidance_scale=facts.guidance_scale,
+        contrast_scale=facts.contrast_scale,
         text_tokens=facts.text_tokens,
         licence=facts.licence,
     )

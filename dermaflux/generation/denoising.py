@@ -5,7 +5,7 @@ Time runs from t = 1, noise, to t = 0, data; velocity = noise - data. It knows n
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,12 +21,33 @@ from dermaflux.generation.prompts import PromptEmbedding
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Push:
+    """A text to push away from, and how strongly: `scale` times what tells the picture's own text from it."""
+
+    away_from: PromptEmbedding
+    scale: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Guidance:
-    """How the caption steers: `scale` with the empty prompt (true guidance), or fed to a distilled transformer."""
+    """How the caption steers: `scale` with the empty prompt (true guidance), or fed to a distilled transformer.
+
+    Of the pushes one acts a step, in turn and as many times as strong: that costs one text more, not one for each.
+    They are measured from `plain`, which differs from the opposites in nothing but what is pushed; None is the caption.
+    """
 
     caption: PromptEmbedding
     empty: PromptEmbedding | None
     scale: float
+    plain: PromptEmbedding | None = None
+    pushes: tuple[Push, ...] = ()
+
+    def push_at(self, step: int) -> Push | None:
+        """The push of a step, counted from 0."""
+        if not self.pushes:
+            return None
+        push = self.pushes[step % len(self.pushes)]
+        return replace(push, scale=push.scale * len(self.pushes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +83,9 @@ def denoise(
     )
     for step, time in enumerate(_schedule(scheduler, latents.shape[1], num_steps, device), start=1):
         with torch.no_grad():
-            velocity = _velocity(pipe, guidance, latents, image_ids, time)
+            texts = _texts(guidance, step - 1)
+            found = _velocities(pipe, guidance.scale, texts, latents, image_ids, time)
+            velocity = _guided(guidance, found, step - 1)
             sigma = scheduler.sigmas[step - 1]
             clean = latents - sigma.to(latents.dtype) * velocity
             latents = scheduler.step(velocity, time, latents, return_dict=False)[0]
@@ -107,30 +130,53 @@ def _schedule(scheduler: Any, num_tokens: int, num_steps: int, device: torch.dev
     return scheduler.timesteps
 
 
-def _velocity(
-    pipe: FluxPipeline, guidance: Guidance, latents: Tensor, image_ids: Tensor, time: Tensor
-) -> Tensor:
-    """The transformer's velocity at a time in 0..1000, guided.
+def _texts(guidance: Guidance, step: int) -> dict[str, PromptEmbedding]:
+    """What the transformer is asked about at a step."""
+    push = guidance.push_at(step)
+    texts = {
+        "caption": guidance.caption,
+        "empty": guidance.empty,
+        "plain": guidance.plain if push else None,
+        "opposite": push.away_from if push else None,
+    }
+    return {name: text for name, text in texts.items() if text is not None}
 
-    Both halves of true guidance go through in one batch: a quarter faster than one after the other on a CPU.
+
+def _velocities(
+    pipe: FluxPipeline,
+    scale: float,
+    texts: dict[str, PromptEmbedding],
+    latents: Tensor,
+    image_ids: Tensor,
+    time: Tensor,
+) -> dict[str, Tensor]:
+    """The transformer's velocity under each text at a time in 0..1000.
+
+    All go through in one batch: a quarter faster than one after the other on a CPU.
     """
-    texts = [text for text in (guidance.caption, guidance.empty) if text is not None]
     num = len(texts)
-    embeds_scale = pipe.transformer.config.guidance_embeds
     with pipe.transformer.cache_context("cond"):
-        velocity = pipe.transformer(
+        velocities = pipe.transformer(
             hidden_states=latents.expand(num, -1, -1),
             timestep=time.expand(num).to(latents.dtype) / 1000,
-            guidance=torch.full([num], guidance.scale, device=latents.device)
-            if embeds_scale
+            guidance=torch.full([num], scale, device=latents.device)
+            if pipe.transformer.config.guidance_embeds
             else None,
-            pooled_projections=torch.cat([text.pooled for text in texts]),
-            encoder_hidden_states=torch.cat([text.tokens for text in texts]),
-            txt_ids=guidance.caption.ids,
+            pooled_projections=torch.cat([text.pooled for text in texts.values()]),
+            encoder_hidden_states=torch.cat([text.tokens for text in texts.values()]),
+            txt_ids=texts["caption"].ids,
             img_ids=image_ids,
             return_dict=False,
         )[0]
-    if guidance.empty is None:
-        return velocity
-    towards, away = velocity.chunk(2)
-    return away + guidance.scale * (towards - away)
+    return dict(zip(texts, velocities.chunk(num), strict=True))
+
+
+def _guided(guidance: Guidance, velocities: dict[str, Tensor], step: int) -> Tensor:
+    """One velocity of all: away from the empty text, and away from the opposite."""
+    towards = velocities["caption"]
+    guided = towards
+    if (away := velocities.get("empty")) is not None:
+        guided = away + guidance.scale * (towards - away)
+    if push := guidance.push_at(step):
+        guided = guided + push.scale * (velocities.get("plain", towards) - velocities["opposite"])
+    return guided

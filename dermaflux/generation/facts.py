@@ -8,6 +8,7 @@ import os
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
+from dermaflux.domain.contrast import CONTRAST_RANGE
 from dermaflux.domain.errors import ModelNotAvailable
 from dermaflux.domain.records import MAX_GUIDANCE_SCALE, MAX_STEPS, SIZE_MULTIPLE_PX, SIZE_RANGE_PX
 
@@ -20,7 +21,7 @@ class PipelineFacts:
     """A pipeline's own defaults and licence. Raises ValueError naming a field outside its range.
 
     guidance_scale is that of true classifier-free guidance (1 = off) unless the transformer is guidance-distilled;
-    text_tokens is the T5 length it was trained with.
+    text_tokens is the T5 length it was trained with; contrast_scale is how loud the sliders are (`domain.contrast`).
     """
 
     size_px: int
@@ -28,12 +29,14 @@ class PipelineFacts:
     guidance_scale: float
     text_tokens: int
     licence: str
+    contrast_scale: float = 0.0
 
     def __post_init__(self) -> None:
         """Check the ranges a request could ask for."""
         _check("size_px", self.size_px, SIZE_RANGE_PX, int)
         _check("num_steps", self.num_steps, (1, MAX_STEPS), int)
         _check("guidance_scale", self.guidance_scale, (0.0, MAX_GUIDANCE_SCALE), (int, float))
+        _check("contrast_scale", self.contrast_scale, CONTRAST_RANGE, (int, float))
         _check("text_tokens", self.text_tokens, (1, MAX_TEXT_TOKENS), int)
         if self.size_px % SIZE_MULTIPLE_PX:
             raise ValueError(f"size_px is {self.size_px}, not a multiple of {SIZE_MULTIPLE_PX}")
@@ -61,7 +64,7 @@ def load_facts(folder: Path) -> PipelineFacts | None:
         if not isinstance(values, dict):
             raise ValueError("it is not a JSON object")
         names = {field.name for field in fields(PipelineFacts)}
-        if wrong := sorted(names ^ set(values)):
+        if wrong := sorted(names - {"contrast_scale"} - set(values) | set(values) - names):
             raise ValueError(
                 f"the field {wrong[0]!r} is {'missing' if wrong[0] in names else 'unknown'}"
             )

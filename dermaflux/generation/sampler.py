@@ -9,16 +9,18 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 from diffusers import FluxPipeline
 
+from dermaflux.domain.caption import compose
+from dermaflux.domain.contrast import contrasts
 from dermaflux.domain.errors import Cancelled, InvalidRequest, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest, StepPreview
 from dermaflux.generation.adapters import Adapter, locate_adapters, wear
 from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
-from dermaflux.generation.denoising import Guidance, decode, denoise, draw_noise
+from dermaflux.generation.denoising import Guidance, Push, decode, denoise, draw_noise
 from dermaflux.generation.loading import choose_placement, load_pipeline, locate
 from dermaflux.generation.previews import Previewer, load_latent_rgb
 from dermaflux.generation.prompts import PromptEncoder
@@ -82,32 +84,15 @@ class Generator:
             generator._exchange(generator.catalogue.model(model))
         return generator
 
-    def resolve(self, request: SamplingRequest) -> SamplingRequest:
-        """The request with the model's own defaults in place of None. Reads no weights.
-
-        Raises InvalidRequest for an unknown model or adapter, ModelNotAvailable for one that is not installed.
-        """
-        entry = self.catalogue.model(request.model)
-        for use in request.adapters:
-            self.catalogue.adapter(use.name)
-        return replace(
-            request,
-            num_steps=entry.num_steps if request.num_steps is None else request.num_steps,
-            guidance_scale=entry.guidance_scale
-            if request.guidance_scale is None
-            else request.guidance_scale,
-            size_px=entry.size_px if request.size_px is None else request.size_px,
-        )
-
     def stream(
         self, request: SamplingRequest, should_stop: Callable[[], bool] = never
     ) -> Iterator[StepPreview | GeneratedImage]:
         """For each image num_steps previews, then the image. Nothing is sampled until it is iterated.
 
-        should_stop is asked between steps. Raises at once what `resolve` raises; while iterating Cancelled, and
-        ModelNotAvailable or AdapterNotApplied from loading. Closing the iterator stops the sampling.
+        should_stop is asked between steps. Raises at once what the catalogue's `resolve` raises; while iterating
+        Cancelled, and ModelNotAvailable or AdapterNotApplied from loading. Closing the iterator stops the sampling.
         """
-        return self._stream(self.resolve(request), should_stop)
+        return self._stream(self.catalogue.resolve(request), should_stop)
 
     def warm_up(self, model: str | None = None) -> None:
         """One step of a model (None: the one in memory, else nano), so that the first user need not wait."""
@@ -208,13 +193,25 @@ def _sample(
 
 
 def _guidance(loaded: _LoadedModel, request: SamplingRequest) -> Guidance:
-    scale = float(request.guidance_scale or 0.0)
+    encode, scale = loaded.encoder.encode, float(request.guidance_scale or 0.0)
     true_guidance = not loaded.entry.distilled_guidance and scale > 1.0
+    plain, opposites = _opposites(request)
     return Guidance(
-        caption=loaded.encoder.encode(request.caption),
-        empty=loaded.encoder.encode("") if true_guidance else None,
+        caption=encode(request.caption),
+        empty=encode("") if true_guidance else None,
         scale=scale,
+        plain=None if plain == request.caption else encode(plain),
+        pushes=tuple(Push(away_from=encode(caption), scale=scale) for caption, scale in opposites.items()),
     )
+
+
+def _opposites(request: SamplingRequest) -> tuple[str, dict[str, float]]:
+    """The plain caption of what is asked for, and the captions it is to be pushed away from with their scales."""
+    if request.spec is None or not request.contrast_scale:
+        return request.caption, {}
+    plain = compose(request.spec)
+    away = {compose(c.away_from): c.scale for c in contrasts(request.spec, request.contrast_scale)}
+    return plain, {caption: scale for caption, scale in away.items() if caption != plain}
 
 
 def _identity(loaded: _LoadedModel, request: SamplingRequest) -> ModelIdentity:

@@ -34,6 +34,7 @@ class Making(Curating):
                 size_px=entry.size_px,
                 num_steps=entry.num_steps,
                 guidance_scale=entry.guidance_scale,
+                contrast_scale=entry.contrast_scale,
                 licence=entry.licence,
                 available=not entry.is_hub,
             )
@@ -49,18 +50,9 @@ class Making(Curating):
         return tuple(AdapterChoice(name=name) for name in names)
 
     def resolve(self, request: SamplingRequest) -> SamplingRequest:
-        """The request with the model's defaults filled in. Raises InvalidRequest, ModelNotAvailable."""
-        catalogue = self.catalogue()
+        """The request with the defaults of its adapters and model. Raises InvalidRequest, ModelNotAvailable."""
         check_choosable(request)
-        entry = catalogue.model(request.model)
-        for use in request.adapters:
-            catalogue.adapter(use.name)
-        return replace(
-            request,
-            num_steps=request.num_steps or entry.num_steps,
-            guidance_scale=entry.guidance_scale if request.guidance_scale is None else request.guidance_scale,
-            size_px=request.size_px or entry.size_px,
-        )
+        return self.catalogue().resolve(request)
 
     def generate(
         self, request: SamplingRequest, should_stop: Callable[[], bool] | None = None

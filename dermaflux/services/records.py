@@ -92,6 +92,7 @@ class ModelChoice:
     size_px: int
     num_steps: int
     guidance_scale: float
+    contrast_scale: float
     licence: str
     available: bool
 

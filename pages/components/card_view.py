@@ -146,6 +146,7 @@ def _details(stored: StoredImage) -> list[tuple[str, str]]:
         ("Steps", made.get("steps")),
         ("Chosen from", f"{n} candidates" if (n := made.get("chosen_from", 1)) > 1 else None),
         ("Guidance", made.get("guidance_scale")),
+        ("Contrast", made.get("contrast_scale")),
         ("Size", f"{made['size_px']} px" if made.get("size_px") else None),
         ("Model", _named(made, "model")),
         ("Adapter", _named(made, "adapter")),

@@ -1,6 +1,6 @@
-"""The controls of one sampling run: how many, seed, steps, guidance, size, model, adapter, dataset.
+"""The controls of one sampling run: how many, seed, steps, guidance, contrast, size, model, adapter, dataset.
 
-Each model's own defaults come from its catalogue entry. They know no lesion and no caption.
+The defaults of a model and its adapters come from the catalogue. They know no lesion and no caption.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from typing import Any
 
 import gradio as gr
 
+from dermaflux.domain.contrast import CONTRAST_RANGE
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import (
     MAX_CANDIDATES,
@@ -16,6 +17,7 @@ from dermaflux.domain.records import (
     MAX_IMAGES_PER_REQUEST,
     MAX_SEED,
     MAX_STEPS,
+    SamplingRequest,
 )
 from dermaflux.services.records import ModelChoice
 
@@ -33,6 +35,7 @@ class SamplingControls:
     keep_seed: gr.Checkbox
     num_steps: gr.Slider
     guidance_scale: gr.Slider
+    contrast_scale: gr.Slider
     size_px: gr.Dropdown
     model: gr.Dropdown
     adapter: gr.Dropdown
@@ -43,13 +46,13 @@ class SamplingControls:
         """Every component."""
         return [
             self.num_images, self.candidates, self.seed, self.keep_seed, self.num_steps, self.guidance_scale,
-            self.size_px, self.model, self.adapter, self.adapter_weight,
+            self.contrast_scale, self.size_px, self.model, self.adapter, self.adapter_weight,
         ]  # fmt: skip
 
     @property
     def of_model(self) -> list[Any]:
-        """The components whose defaults belong to the model, as `model_values` fills them."""
-        return [self.num_steps, self.guidance_scale, self.size_px]
+        """The components whose defaults belong to model and adapters, as `sampling_values` fills them."""
+        return [self.num_steps, self.guidance_scale, self.contrast_scale, self.size_px]
 
     def fields(self, values: Mapping[Any, Any]) -> dict[str, Any]:
         """The fields of a SamplingRequest without caption, spec and seed."""
@@ -58,6 +61,7 @@ class SamplingControls:
             "candidates": whole("The number of candidates", values[self.candidates]),
             "num_steps": whole("The number of steps", values[self.num_steps]),
             "guidance_scale": values[self.guidance_scale],
+            "contrast_scale": values[self.contrast_scale],
             "size_px": values[self.size_px],
             "model": values[self.model],
             "adapter": ",".join(values[self.adapter] or ()) or None,
@@ -72,12 +76,13 @@ def whole(name: str, value: object) -> int:
     raise InvalidRequest(f"{name} is {'blank' if value is None else value!r}. Give a whole number.")
 
 
-def model_values(model: ModelChoice) -> list[Any]:
-    """The values of `of_model` for a model: its own steps, guidance and size."""
+def sampling_values(defaults: SamplingRequest, model: ModelChoice) -> list[Any]:
+    """The values of `of_model`: steps, guidance, contrast and size of a request whose defaults are filled in."""
     return [
-        model.num_steps,
-        model.guidance_scale,
-        gr.Dropdown(choices=_sizes(model), value=model.size_px),
+        defaults.num_steps,
+        defaults.guidance_scale,
+        defaults.contrast_scale,
+        gr.Dropdown(choices=_sizes(model), value=defaults.size_px),
     ]
 
 
@@ -135,6 +140,14 @@ def sampling_controls(
             label="Guidance",
             elem_id="guidance",
         )
+        contrast = gr.Slider(
+            *CONTRAST_RANGE,
+            first.contrast_scale,
+            step=0.5,
+            label="Contrast",
+            info="Makes asymmetry, border and diagnosis show more; lower looks more natural",
+            elem_id="contrast",
+        )
         size = gr.Dropdown(_sizes(first), value=first.size_px, label="Image size", elem_id="size")
     return SamplingControls(
         num_images=num_images,
@@ -143,6 +156,7 @@ def sampling_controls(
         keep_seed=keep_seed,
         num_steps=steps,
         guidance_scale=guidance,
+        contrast_scale=contrast,
         size_px=size,
         model=model,
         adapter=adapter,

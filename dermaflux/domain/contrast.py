@@ -1,0 +1,38 @@
+"""The opposites of a lesion: what a picture is pushed away from, so that the sliders show.
+
+A generator hears the loud words of a caption (colours, diagnosis) and hardly the quiet ones (asymmetry, border). The
+difference between what it would draw for a lesion and for its opposite is what those words mean to it, and can be made
+louder (contrastive prompts as in Liu 2022, composable diffusion, arXiv 2206.01714). It knows no generator.
+"""
+
+from dataclasses import dataclass, replace
+
+from dermaflux.domain.lesion import ASYMMETRY_RANGE, BORDER_RANGE, Diagnosis, LesionSpec
+
+CONTRAST_RANGE = (0.0, 10.0)
+_DIAGNOSIS_SHARE = 0.2  # the diagnosis needs so much of the push that the shape needs: it is heard well already
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contrast:
+    """A lesion to push away from, and how strongly: 1 doubles the difference between the two."""
+
+    away_from: LesionSpec
+    scale: float
+
+
+def contrasts(spec: LesionSpec, scale: float) -> tuple[Contrast, ...]:
+    """What to push away from at a contrast scale: the mirrored shape, and the other side of malignant; none at 0.
+
+    A shape in the middle of both sliders is its own mirror image: pushing away from it changes nothing.
+    """
+    if scale == 0:
+        return ()
+    mirrored = replace(
+        spec, asymmetry=sum(ASYMMETRY_RANGE) - spec.asymmetry, border=sum(BORDER_RANGE) - spec.border
+    )
+    other = replace(spec, diagnosis=Diagnosis.BENIGN if spec.malignant else Diagnosis.MALIGNANT)
+    return (
+        Contrast(away_from=mirrored, scale=scale),
+        Contrast(away_from=other, scale=_DIAGNOSIS_SHARE * scale),
+    )

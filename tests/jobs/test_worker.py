@@ -47,10 +47,11 @@ def start(queue):
     """Start a worker over handlers; it is stopped when the test ends."""
     workers = []
 
-    def run(**handlers):
+    def run(begin=True, **handlers):
         worker = JobWorker(queue, handlers, poll_seconds=0.2)
         workers.append(worker)
-        worker.start()
+        if begin:
+            worker.start()
         return worker
 
     yield run
@@ -71,8 +72,11 @@ def results(events):
 
 def test_a_job_runs_to_its_end_and_its_follower_sees_it_all(queue, submit, start):
     job = submit(total=2)
-    worker = start(generate=Stepper())
-    events = list(worker.follow(job.id))
+    worker = start(generate=Stepper(), begin=False)
+    following = worker.follow(job.id)
+    assert isinstance(next(following), Waiting)  # a follower who comes after the end would see Ended alone
+    worker.start()
+    events = list(following)
     assert results(events) == ["image-0", "image-1"]
     assert isinstance(events[-1], Ended) and events[-1].job == queue.get(job.id)
     assert sum(isinstance(event, Ended) for event in events) == 1
@@ -222,10 +226,11 @@ def test_a_retried_job_is_followed_anew_while_an_old_follower_still_holds_its_ch
         if next(fail_first):
             raise ModelNotAvailable("not yet")
 
-    worker = start(generate=handler)
+    worker = start(generate=handler, begin=False)
     job = submit()
     old = worker.follow(job.id)
     next(old)
+    worker.start()
     until(lambda: queue.state(job.id) is JobState.FAILED)
     queue.retry(job.id)
     assert list(worker.follow(job.id))[-1].job.state is JobState.DONE

@@ -7,6 +7,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from safetensors import safe_open
+
+from dermaflux.domain.records import SamplingRequest
+from dermaflux.generation.adapters import Adapter, wear
+from dermaflux.generation.catalogue import ModelCatalogue
+from dermaflux.generation.loading import choose_placement, load_pipeline
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODELS = REPOSITORY / "assets" / "models"
@@ -55,3 +61,19 @@ def test_a_mistake_on_the_real_command_line_is_one_line_and_code_2(tmp_path):
     assert (done.returncode, done.stdout) == (2, "")
     assert len(done.stderr.strip().splitlines()) == 1
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["fast", "rare"])
+def test_every_embedded_adapter_acts_on_nano_in_full_and_says_where_it_comes_from(name):
+    catalogue = ModelCatalogue()
+    source = Path(catalogue.adapter(name).source)
+    pipe = load_pipeline(catalogue.model("nano"), choose_placement("cpu", "float32"))
+    with safe_open(source, "pt") as handle:
+        facts, num_tensors = handle.metadata(), len(list(handle.keys()))
+    assert wear(pipe, [Adapter.of_file(source)]) == num_tensors
+    assert facts["dermaflux.base"] == "nano" and "NC" in facts["dermaflux.licence"]
+
+
+def test_the_fast_adapter_draws_in_four_steps_without_guidance():
+    found = ModelCatalogue().resolve(SamplingRequest(caption="a mole", adapter="fast"))
+    assert (found.num_steps, found.guidance_scale, found.contrast_scale) == (4, 1.0, 0.0)

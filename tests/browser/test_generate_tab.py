@@ -174,6 +174,19 @@ def test_of_several_candidates_one_is_kept_and_says_so(page):
     expect(page.locator("#board .df-zoom dl")).to_contain_text("2 candidates")
 
 
+def test_an_adapter_made_for_few_steps_brings_its_own_settings_and_takes_them_along(page):
+    page.get_by_role("button", name="Model and sampling").click()
+    steps, contrast = (page.locator(f"#{name} input[type=number]") for name in ("steps", "contrast"))
+    expect(steps).to_have_value("20")
+    expect(contrast).to_have_value("5")
+    page.locator("#adapter input").click()
+    page.get_by_role("option", name="fast").click()
+    expect(steps).to_have_value("4")
+    expect(contrast).to_have_value("0")
+    page.locator("#adapter").get_by_role("button", name="Remove").first.click()
+    expect(steps).to_have_value("20")
+
+
 def test_a_refused_verdict_is_taken_back_with_its_reason(page):
     generate(page, 1, steps=2)
     expect_state(page, "Done")

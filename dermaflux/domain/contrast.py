@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from dermaflux.domain.lesion import ASYMMETRY_RANGE, BORDER_RANGE, Diagnosis, LesionSpec
 
 CONTRAST_RANGE = (0.0, 10.0)
-_DIAGNOSIS_SHARE = 0.25  # the diagnosis is heard better than the shape and needs less
+_DIAGNOSIS_SHARE = 0.35  # the diagnosis is heard better than the shape and needs less
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

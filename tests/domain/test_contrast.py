@@ -24,7 +24,7 @@ def test_the_shape_is_mirrored_and_the_diagnosis_changes_sides():
     assert (shape.away_from.asymmetry, shape.away_from.border, shape.away_from.diagnosis) == (1.5, 0, "mel")
     assert (side.away_from.asymmetry, side.away_from.border, side.away_from.diagnosis) == (0.5, 8, "benign")
     assert shape.away_from.colours == side.away_from.colours == spec.colours and shape.away_from.age == 50
-    assert (shape.scale, side.scale) == (4, pytest.approx(1.4))
+    assert (shape.scale, side.scale) == pytest.approx((4 / 1.5, 1.2))  # half off in asymmetry, all in border
 
 
 @given(SPECS, st.floats(0.1, 10))
@@ -34,6 +34,12 @@ def test_the_opposite_of_the_opposite_is_the_lesion_again(spec, scale):
     assert (back.asymmetry, back.border) == pytest.approx((spec.asymmetry, spec.border))
     assert side.away_from.malignant != spec.malignant
     assert shape.away_from.malignant == spec.malignant
+
+
+@pytest.mark.parametrize(("asymmetry", "border", "scale"), [(2, 4, 4), (1, 0, 4), (2, 8, 2), (0, 8, 2), (1.5, 4, 4)])
+def test_a_shape_extreme_in_both_is_pushed_as_far_as_one_extreme_in_one(asymmetry, border, scale):
+    spec = LesionSpec(asymmetry=asymmetry, border=border, colours=("red",), diagnosis="nv")
+    assert contrasts(spec, 4)[0].scale == pytest.approx(scale)
 
 
 def test_without_contrast_there_is_nothing_to_push_away_from():

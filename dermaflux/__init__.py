@@ -1,5 +1,6 @@
 """DermaFlux: synthetic skin lesions from a description, measured, judged and curated. Research use only."""
 
+import logging
 import os
 
 __version__ = "0.1.0"
@@ -9,3 +10,6 @@ __version__ = "0.1.0"
 # spin for some microseconds.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ.setdefault("GOMP_SPINCOUNT", "10000")
+
+# Where bitsandbytes is installed peft loads it, and it complains of a faster kernel on every start.
+logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)

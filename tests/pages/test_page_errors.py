@@ -68,7 +68,7 @@ def test_model_cards_are_shown_without_what_the_page_does_not_serve(tmp_path):
 
 
 def test_every_embedded_model_has_its_card():
-    assert [name for name, _ in model_cards()] == ["classifier", "nano", "segmenter"]
+    assert [name for name, _ in model_cards()] == ["adapters", "classifier", "nano", "segmenter"]
 
 
 def test_importing_the_app_loads_neither_torch_nor_gradio(repository):

@@ -50,16 +50,6 @@ class CaptionedPictures:
         """How many pictures there are."""
         return len(self.specs)
 
-    def some(self, count: int, seed: int) -> "CaptionedPictures":
-        """`count` pictures drawn without repeats, the same for the same seed; all when there are not more."""
-        chosen = torch.randperm(len(self), generator=torch.Generator().manual_seed(seed))[:count]
-        return replace(
-            self,
-            images=self.images[chosen],
-            specs=tuple(self.specs[i] for i in chosen.tolist()),
-            weights=self.weights[chosen],
-        )
-
 
 def load_captioned(
     data_dir: Path, measured: Path, split: Split, size_px: int, diagnoses: Collection[str] = ()

@@ -25,8 +25,8 @@ def guided(towards: Velocity, away: Velocity, scale: float) -> Velocity:
     return both
 
 
-def pushed(velocity: Velocity, plain: Velocity, away: Sequence[tuple[Velocity, float]]) -> Velocity:
-    """A velocity plus what tells the plain caption from each of its opposites, times a scale."""
+def pushed(velocity: Velocity, plain: Velocity, away: Sequence[tuple[Velocity, float | Tensor]]) -> Velocity:
+    """A velocity plus what tells the plain caption from each of its opposites, times a scale: one or (B, 1, 1, 1)."""
     if not away:
         return velocity
 

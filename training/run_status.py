@@ -51,6 +51,14 @@ def claim_folder(folder: Path, settings: Mapping[str, object]) -> None:
     write_whole(path, json.dumps(wanted, indent=2) + "\n")
 
 
+def forget_after(history: Path, step: int) -> None:
+    """Drop the lines of steps that a kill took back: they are run again."""
+    if history.is_file():
+        lines = history.read_text().splitlines(keepends=True)
+        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
+        write_whole(history, "".join(kept))
+
+
 @contextmanager
 def recorded(folder: Path) -> Iterator[None]:
     """Say in the folder that a run is under way, and at the end how it ended. Exceptions go on to the caller."""

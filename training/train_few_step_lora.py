@@ -39,7 +39,7 @@ from training.nano_data import CaptionStyle, caption_of, load_specs
 from training.precision import autocast, check_precision
 from training.program import program
 from training.rollout import Velocity, guided, pushed, trajectory
-from training.run_status import claim_folder, recorded
+from training.run_status import claim_folder, forget_after, recorded
 from training.schedules import cosine_with_warmup
 from training.stopping import stop_between_steps
 
@@ -141,6 +141,7 @@ class _Distillation:
         checkpoint = run.folder / "checkpoint.pt"
         if kept := load_checkpoint(checkpoint):
             student.load(kept)
+        forget_after(run.folder / "history.jsonl", student.step)
         for _ in tqdm(range(student.step, run.num_steps), desc="distilling", mininterval=5):
             line: dict[str, float] = {
                 "loss": self._train_step(student, states),
@@ -241,7 +242,13 @@ class _Distillation:
         return pushed(
             teacher,
             self._velocity([compose(spec) for spec in specs]),
-            [(self._velocity([compose(c.away_from) for c in column]), column[0].scale) for column in away],
+            [
+                (
+                    self._velocity([compose(c.away_from) for c in column]),
+                    torch.tensor([c.scale for c in column]).reshape(-1, 1, 1, 1),
+                )
+                for column in away
+            ],
         )
 
     def _velocity(self, captions: list[str]) -> Velocity:

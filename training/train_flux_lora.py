@@ -30,7 +30,6 @@ from dermaflux.generation.catalogue import ModelCatalogue, ModelEntry
 from dermaflux.generation.loading import choose_placement, load_pipeline
 from dermaflux.measurement.measurer import Measurer
 from training.aspect_buckets import Buckets, bucket_shapes
-from training.checkpoints import write_whole
 from training.lora_cache import encode_examples
 from training.lora_config import PRESETS, LoraRun
 from training.lora_layers import attach_lora, save_lora, trainable
@@ -41,7 +40,7 @@ from training.own_pictures import load_own
 from training.precision import is_bf16
 from training.program import program
 from training.quantized_base import to_nf4
-from training.run_status import claim_folder, recorded
+from training.run_status import claim_folder, forget_after, recorded
 from training.stopping import stop_between_steps
 from training.trackers import track
 
@@ -84,7 +83,7 @@ def _train(run: LoraRun) -> Path:
     trainer = LoraTrainer(run, prepared.material, accelerator)
     if trainer.resume():
         log.info("going on with %s at step %d", run.folder, trainer.step)
-        _forget_after(run.folder / "history.jsonl", trainer.step)
+        forget_after(run.folder / "history.jsonl", trainer.step)
     _run_steps(trainer, prepared.prober)
     accelerator.end_training()
     trainer.lora.average.copy_to(trainer.lora.weights)
@@ -184,14 +183,6 @@ def _record(trainer: LoraTrainer, prober: Prober | None, loss: float) -> None:
             log.info("step %d, loss %.4f, val %.4f", line["step"], loss, line["val_mean"])
     if trainer.step % run.save_every == 0:
         trainer.save()
-
-
-def _forget_after(history: Path, step: int) -> None:
-    """Drop the lines of steps that a kill took back: they are run again."""
-    if history.is_file():
-        lines = history.read_text().splitlines(keepends=True)
-        kept = [line for line in lines if line.endswith("\n") and json.loads(line)["step"] <= step]
-        write_whole(history, "".join(kept))
 
 
 def _first_place(run: LoraRun, accelerator: Accelerator) -> str:

@@ -32,4 +32,7 @@ def test_guidance_and_pushes_are_sums_of_differences():
     assert guided(velocity, constant(9.0), 1.0) is velocity
     away = [(constant(1.0), 4.0), (constant(2.5), 0.8)]
     assert torch.allclose(pushed(velocity, constant(3.0), away)(x, t), torch.full_like(x, 5 + 4 * 2 + 0.8 * 0.5))
+    scales = torch.tensor([1.0, 3.0]).reshape(-1, 1, 1, 1)  # each picture of the batch its own
+    found = pushed(velocity, constant(3.0), [(constant(1.0), scales)])(x, t)
+    assert torch.equal(found[:, 0, 0, 0], torch.tensor([7.0, 11.0]))
     assert pushed(velocity, constant(3.0), []) is velocity

@@ -6,6 +6,7 @@ seen. Pictures that cannot be measured are left out. It knows no model; captions
 
 import csv
 import random
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,16 +16,18 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from dermaflux.domain.caption import compose
+from dermaflux.domain.caption import asymmetry_level, border_level, compose
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.lesion import Diagnosis, LesionSpec, SkinTone
 from dermaflux.domain.records import Split
+from training.dark_corners import without_dark_corners
 from training.dataset import LesionDataset, load_ham10000
-from training.lesion_records import LesionRecord, without_masks
+from training.lesion_records import LesionRecord
 from training.pictures import centre_square
 
 # Groh 2021: Fitzpatrick types from ITA in degrees; an estimate, dermoscopes are not calibrated.
 _TONE_CUTS = ((40, SkinTone.I), (23, SkinTone.II), (12, SkinTone.III), (0, SkinTone.IV), (-25, SkinTone.V))
+_RARE_SHAPE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,12 +71,16 @@ def load_captioned(
         if diagnoses:
             dataset = dataset.where(lambda record: record.diagnosis in diagnoses)
         part = dataset.where(lambda r, a=archive_px: r.image_id not in used and _usable(rows.get((r.image_id, a))))
-        pictures = LesionDataset([without_masks(r) for r in part.records], part.source, part.fit)
-        for image, _, record in tqdm(pictures, desc=f"reading {split} {archive_px}", mininterval=5):
-            images.append(np.asarray(image).transpose(2, 0, 1))
+        kept = []
+        for image, mask, record in tqdm(part, desc=f"reading {split} {archive_px}", mininterval=5):
+            pixels = without_dark_corners(np.asarray(image), np.asarray(mask) > 127)
+            if pixels is None:
+                continue
+            images.append(pixels.transpose(2, 0, 1))
             specs.append(_spec(record, rows[record.image_id, archive_px]))
-            used.add(record.image_id)
-        parts.append(part.fingerprint())
+            kept.append(record)
+        used.update(record.image_id for record in kept)
+        parts.append(LesionDataset(kept, part.source).fingerprint())
     if not images:
         wanted = f" of {', '.join(diagnoses)}" if diagnoses else ""
         raise DataNotFound(f"No measured picture{wanted} of split {split} in {measured}. Make the table anew.")
@@ -163,9 +170,20 @@ def _tone(ita_degrees: str) -> SkinTone | None:
 
 
 def balanced(specs: Sequence[LesionSpec]) -> Tensor:
-    """Weights 1/sqrt(class count): the rare classes are seen more, yet not worn out."""
-    counts = {d: sum(spec.diagnosis == d for spec in specs) for d in Diagnosis}
-    return torch.tensor([counts[spec.diagnosis] ** -0.5 for spec in specs])
+    """Weights 1/sqrt(class count) / sqrt(shape count): what is rare is seen more, yet not worn out.
+
+    A shape is an asymmetry and a border as captions say them. The two go together (Spearman .8), and where the even
+    lesions with a ragged border are seldom seen the words for the two mean one thing; fewer than 50 count as 50.
+    """
+    classes = Counter(spec.diagnosis for spec in specs)
+    shapes = Counter(_shape(spec) for spec in specs)
+    return torch.tensor([
+        (classes[spec.diagnosis] * max(shapes[_shape(spec)], _RARE_SHAPE)) ** -0.5 for spec in specs
+    ])
+
+
+def _shape(spec: LesionSpec) -> tuple[float, float]:
+    return asymmetry_level(spec.asymmetry), border_level(spec.border)
 
 
 def _said(spec: LesionSpec, style: CaptionStyle, rng: random.Random) -> LesionSpec:

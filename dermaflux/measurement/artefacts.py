@@ -51,17 +51,27 @@ def find_artefacts(image: Image.Image, mask: np.ndarray) -> Artefacts:
     lines = np.asarray(ndimage.grey_closing(lab[..., 0], size=(_LINE_SIZE_PX, _LINE_SIZE_PX))) - lab[..., 0]
     outside = ~lesion
     return Artefacts(
-        vignette=_vignette(lab[..., 0], outside),
+        vignette=_darkness(lab[..., 0], outside),
         hair=float(_long_thin(lines > _HAIR_DEPTH, outside).mean()),
         ink=float(_ink(lab, outside).mean()),
         ruler=_ruler(lines * outside),
     )
 
 
-def _vignette(lightness: np.ndarray, outside: np.ndarray) -> float:
+def vignette(pixels: np.ndarray, outside: np.ndarray) -> float:
+    """The score of the corners alone, of pixels (H, W, 3) uint8 as they are; `outside`, bool (H, W), is not lesion."""
+    return _darkness(rgb2lab(pixels)[..., 0], outside)
+
+
+def radius_share(height_px: int, width_px: int) -> np.ndarray:
+    """How far each pixel lies from the middle (H, W): 0 there, 1 in a corner."""
+    down, across = np.linspace(-1, 1, height_px), np.linspace(-1, 1, width_px)
+    return np.hypot(down[:, None], across[None, :]) / np.sqrt(2)
+
+
+def _darkness(lightness: np.ndarray, outside: np.ndarray) -> float:
     """How much darker the corners are than the skin around the middle: 0 as light, 1 black."""
-    across = np.linspace(-1, 1, SIDE_PX)
-    radius = np.hypot(across[:, None], across[None, :]) / np.sqrt(2)
+    radius = radius_share(*lightness.shape)
     skin = outside & (radius > _MIDDLE_RADII[0]) & (radius < _MIDDLE_RADII[1])
     if not skin.any():
         return 0.0

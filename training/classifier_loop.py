@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import torch
 from sklearn.metrics import roc_auc_score
+from timm.optim import param_groups_layer_decay
 from timm.utils.model_ema import ModelEmaV3
 from torch import Tensor, nn
 from torch.nn import functional
@@ -23,7 +24,7 @@ from torch.nn import functional
 from dermaflux.classification.preprocessing import InputFacts, normalised
 from dermaflux.domain.errors import Cancelled, ModelNotAvailable
 from training.augmentation import mixed, random_views
-from training.classifier_config import ClassifierRun
+from training.classifier_config import ClassifierRun, OptimConfig
 from training.classifier_data import HeldOut, TrainFrames
 from training.precision import autocast
 
@@ -49,7 +50,7 @@ class Trainer:
         self.run, self.material, self.device = run, material, device
         self.network = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = ModelEmaV3(self.network, decay=run.optim.ema_decay, use_warmup=True)
-        self.optimiser = torch.optim.AdamW(_decayed(self.network, run.optim.weight_decay), lr=1.0)
+        self.optimiser = torch.optim.AdamW(_groups(self.network, run.optim), lr=1.0)
         self.weights = material.train.sampling_weights(run.optim.balance, len(material.malignant))
         self.mask = torch.tensor(material.malignant, device=device)
         self.frames = material.train.frames.to(device)
@@ -90,7 +91,8 @@ class Trainer:
             logits = self.network(x_BCHW)
         loss = self._loss(logits.float(), targets_BK)
         for group in self.optimiser.param_groups:
-            group["lr"] = _rate(self.progress, optim.warmup_share) * optim.learning_rate
+            rate = _rate(self.progress, optim.warmup_share) * optim.learning_rate
+            group["lr"] = rate * group.get("lr_scale", 1.0)
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         nn.utils.clip_grad_norm_(self.network.parameters(), optim.clip_norm)
@@ -231,10 +233,9 @@ def _rate(progress: float, warmup_share: float) -> float:
     return 0.5 * (1 + math.cos(math.pi * (progress - warmup_share) / (1 - warmup_share)))
 
 
-def _decayed(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Weight decay on matrices and kernels only, not on norms, biases, tokens and positions."""
+def _groups(network: nn.Module, optim: OptimConfig) -> list[dict[str, Any]]:
+    """Weight decay on matrices and kernels only, and the share of the rate (`lr_scale`) by depth."""
     spared = network.no_weight_decay() if hasattr(network, "no_weight_decay") else set()  # type: ignore[operator]
-    named = [(name, p) for name, p in network.named_parameters() if p.requires_grad]
-    plain = [p for name, p in named if p.ndim < 2 or name in spared]
-    matrices = [p for name, p in named if p.ndim >= 2 and name not in spared]
-    return [{"params": matrices, "weight_decay": weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return param_groups_layer_decay(
+        network, weight_decay=optim.weight_decay, no_weight_decay_list=tuple(spared), layer_decay=optim.layer_decay
+    )

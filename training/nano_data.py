@@ -22,7 +22,7 @@ from dermaflux.domain.lesion import Diagnosis, LesionSpec, SkinTone
 from dermaflux.domain.records import Split
 from training.dark_corners import without_dark_corners
 from training.dataset import LesionDataset, load_ham10000
-from training.lesion_records import LesionRecord
+from training.lesion_records import LesionRecord, without_masks
 from training.pictures import centre_square
 
 # Groh 2021: Fitzpatrick types from ITA in degrees; an estimate, dermoscopes are not calibrated.
@@ -72,8 +72,9 @@ def load_captioned(
             dataset = dataset.where(lambda record: record.diagnosis in diagnoses)
         part = dataset.where(lambda r, a=archive_px: r.image_id not in used and _usable(rows.get((r.image_id, a))))
         kept = []
-        for image, mask, record in tqdm(part, desc=f"reading {split} {archive_px}", mininterval=5):
-            pixels = without_dark_corners(np.asarray(image), np.asarray(mask) > 127)
+        for image, mask, record in tqdm(_with_masks(part), desc=f"reading {split} {archive_px}", mininterval=5):
+            lesion = np.zeros((size_px, size_px), bool) if mask is None else np.asarray(mask) > 127
+            pixels = without_dark_corners(np.asarray(image), lesion)
             if pixels is None:
                 continue
             images.append(pixels.transpose(2, 0, 1))
@@ -144,6 +145,12 @@ def _measured_rows(measured: Path) -> dict[tuple[str, int], dict[str, str]]:
         raise DataNotFound(f"{measured} does not exist. Make it with python -m training.measure_training_set.")
     with measured.open(newline="") as handle:
         return {(row["image_id"], int(row["archive"])): row for row in csv.DictReader(handle)}
+
+
+def _with_masks(part: LesionDataset) -> LesionDataset:
+    """The same data set, the masks that its archive lacks forgotten."""
+    records = [r if r.mask_path and part.source.has(r.mask_path) else without_masks(r) for r in part.records]
+    return LesionDataset(records, part.source, part.fit)
 
 
 def _usable(row: dict[str, str] | None) -> bool:

@@ -15,11 +15,12 @@ import torch
 import tyro
 from tqdm import tqdm
 
-from dermaflux.classification.architecture import Architecture
+from dermaflux.classification.architecture import STEM_VITS, Architecture
 from dermaflux.classification.checkpoint import CheckpointFacts, malignant_classes
 from dermaflux.classification.preprocessing import InputFacts
 from dermaflux.domain.errors import Cancelled, InvalidRequest
 from dermaflux.domain.records import Split
+from training import imagenet
 from training.classifier_config import PRESETS, ClassifierRun
 from training.classifier_data import class_names_of, open_data, part, read_held_out, read_train
 from training.classifier_export import export
@@ -56,7 +57,8 @@ def _prepared(
 ) -> tuple[Trainer, dict[str, Any]]:
     class_names = class_names_of(train_part)
     frames = read_train(train_part, class_names)
-    mean, std = frames.channel_statistics()
+    from_imagenet = run.pretrained and run.model in STEM_VITS
+    mean, std = (imagenet.MEAN, imagenet.STD) if from_imagenet else frames.channel_statistics()
     inputs = InputFacts(size_px=run.size_px, mean=mean, std=std)  # type: ignore[arg-type] - three each
     material = Material(
         train=frames,
@@ -66,7 +68,9 @@ def _prepared(
     )
     torch.manual_seed(run.seed)
     architecture = Architecture(name=run.model, size_px=run.size_px, num_classes=len(class_names))
-    network = architecture.build(drop_path=run.drop_path, pretrained=run.pretrained)
+    network = architecture.build(drop_path=run.drop_path, pretrained=run.pretrained and not from_imagenet)
+    if from_imagenet:
+        imagenet.start_from_imagenet(network.patch_embed.backbone)  # type: ignore[union-attr, arg-type] - a HybridEmbed
     facts = {"model": run.model, "size_px": run.size_px, "classes": list(class_names), "seed": run.seed}
     facts |= {"data": train_part.fingerprint(), "batch_size": run.optim.batch_size}
     facts |= {"augment": {key: str(value) for key, value in asdict(run.augment).items()}}

@@ -1,6 +1,6 @@
-"""The classifier: a calibrated view of a picture, a saliency map and an embedding.
+"""The classifier: a calibrated view of a picture, a saliency map and an embedding; and which lesion it shows.
 
-`LesionClassifier` and `overlay` are found here by name; torch loads only when one of them is asked for.
+`LesionClassifier`, `LesionDescriptor` and `overlay` are found here by name; torch loads only when one is asked for.
 """
 
 from importlib import import_module
@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from dermaflux.classification.classifier import LesionClassifier
+    from dermaflux.classification.descriptor import LesionDescriptor
     from dermaflux.classification.saliency import overlay
 
-__all__ = ["LesionClassifier", "overlay"]
+__all__ = ["LesionClassifier", "LesionDescriptor", "overlay"]
 
-_HOMES = {"LesionClassifier": "classifier", "overlay": "saliency"}
+_HOMES = {"LesionClassifier": "classifier", "LesionDescriptor": "descriptor", "overlay": "saliency"}
 
 
 def __getattr__(name: str) -> Any:

@@ -1,8 +1,8 @@
 """The networks: the embedded ViT with a convolutional stem, and any timm model by name.
 
 A plain patch embedding learns slowly from a few thousand pictures, so the embedded network reads its
-tokens from a small residual stem (early convolutions help: Xiao et al., arXiv 2106.14881). It knows no
-labels, pictures or files.
+tokens from convolutions (they help: Xiao et al., arXiv 2106.14881): the first stages of a network that can
+be had pretrained, or a small residual stem. It knows no labels, pictures or files.
 """
 
 from collections.abc import Mapping
@@ -23,19 +23,26 @@ from dermaflux.domain.errors import InvalidRequest
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StemViT:
-    """One size of the embedded network: stem widths at stride 4, 8, 16 and blocks in each, then the ViT."""
+    """One size of the embedded network: what it reads its tokens from, at stride 16, then the ViT.
 
-    widths: tuple[int, int, int]
-    blocks: tuple[int, int, int]
+    `backbone` names a timm network, of which the stages up to stride 16 are taken; without one, widths and blocks
+    are those of our own stem at stride 4, 8, 16.
+    """
+
+    backbone: str | None = None
+    widths: tuple[int, int, int] = (0, 0, 0)
+    blocks: tuple[int, int, int] = (0, 0, 0)
     dim: int
     depth: int
     num_heads: int
 
 
 STEM_VITS: Mapping[str, StemViT] = MappingProxyType({
+    "lite0_vit": StemViT(backbone="tf_efficientnet_lite0", dim=192, depth=4, num_heads=3),
     "stem_vit_small": StemViT(widths=(32, 64, 128), blocks=(1, 2, 2), dim=192, depth=4, num_heads=3),
     "stem_vit_tiny": StemViT(widths=(8, 16, 16), blocks=(0, 0, 0), dim=32, depth=2, num_heads=2),
 })  # fmt: skip
+_STRIDE_16 = 3  # which of timm's feature maps, counted from stride 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,13 +110,19 @@ def _stem_vit(wanted: Architecture, size: StemViT, drop_path: float) -> VisionTr
         num_heads=size.num_heads,
         drop_path_rate=drop_path,
         dynamic_img_size=True,  # training may begin on smaller views
-        embed_layer=partial(HybridEmbed, backbone=ConvStem(size)),  # type: ignore[arg-type] - a factory
+        embed_layer=partial(HybridEmbed, backbone=_stem(size)),  # type: ignore[arg-type] - a factory
     )
     for module in network.modules():
         if isinstance(module, Attention):
             # For 49 tokens the fused kernel is a fifth slower to train on a CPU.
             module.fused_attn = False  # type: ignore[misc] - Final only for TorchScript
     return network
+
+
+def _stem(size: StemViT) -> nn.Module:
+    if size.backbone is None:
+        return ConvStem(size)
+    return timm.create_model(size.backbone, features_only=True, out_indices=(_STRIDE_16,))
 
 
 def _timm_model(wanted: Architecture, drop_path: float, pretrained: bool) -> nn.Module:

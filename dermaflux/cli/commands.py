@@ -83,7 +83,7 @@ class SamplingFlags:
     size: int | None = None
     """Pixels a side, a multiple of 16."""
     candidates: int = 1
-    """Draw so many for each image and keep the one measured closest to the request."""
+    """Draw so many for each image and keep the one measured and classified closest to the request."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -203,7 +203,7 @@ class Memorisation:
     sheet: Path | None = None
     """Also write the ten closest pairs as a PNG, the real picture at the right. It shows patients: keep it private."""
     features: Path | None = None
-    """Compare by this vision model (a transformers folder, an Inception v3 file), not the embedded classifier."""
+    """Compare by this vision model (a transformers folder, an Inception v3 file), not the embedded descriptor."""
     json: bool = False
     """JSON instead of a table."""
 

@@ -78,7 +78,7 @@ def quality(services: Services, command: Quality) -> None:
 
 def memorisation(services: Services, command: Memorisation) -> None:
     """Look for synthetic pictures that copy a real one."""
-    embed = services.embedder(command.features)
+    embed = services.lesion_embedder(command.features)
     paths = _synthetic(services, command.images, command.reference)
     with _real(command.reference) as reference:
         pictures = reference.pictures
@@ -105,7 +105,7 @@ def memorisation(services: Services, command: Memorisation) -> None:
         return
     write_line(
         f"{report.num_copies} of {report.num_synthetic} lie within {report.calibration.threshold:.3g} of a real one "
-        f"({report.calibration.false_alarm_share:.0%} of real pictures lie so near to another lesion)"
+        f"({report.calibration.false_alarm_share:.1%} of real pictures lie so near to another lesion)"
     )
     write_table(
         ("path", "nearest", "distance", "copy"), (tuple(found.values()) for found in nearest[:20])

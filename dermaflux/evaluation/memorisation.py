@@ -13,7 +13,8 @@ import numpy as np
 
 from dermaflux.domain.errors import InvalidRequest
 
-FALSE_ALARM_SHARE = 0.01
+FALSE_ALARM_SHARE = 0.001
+ROC_SHARES = (0.001, 0.003, 0.01, 0.03, 0.1)
 _CHUNK_ROWS = 1024
 _MIN_REAL = 20
 
@@ -24,7 +25,8 @@ class Calibration:
 
     `false_alarm_share` of real images lie nearer than `threshold` to a *different* lesion;
     `same_lesion_found` is the share of same-lesion pairs the threshold finds, None without such pairs;
-    same_lesion_auc is how well the distance tells same-lesion pairs from nearest different lesions.
+    same_lesion_auc is how well the distance tells same-lesion pairs from nearest different lesions, and `roc` the
+    share of same-lesion pairs found at other false-alarm shares, as (false alarms, found).
     """
 
     threshold: float
@@ -34,6 +36,7 @@ class Calibration:
     num_same_lesion_pairs: int
     same_lesion_found: float | None
     same_lesion_auc: float | None
+    roc: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +97,7 @@ def calibrate(
         num_same_lesion_pairs=len(pairs),
         same_lesion_found=float((pairs <= threshold).mean()) if len(pairs) else None,
         same_lesion_auc=_share_below(pairs, others) if len(pairs) else None,
+        roc=tuple((share, _found_at(share, pairs, others)) for share in ROC_SHARES) if len(pairs) else (),
     )
 
 
@@ -146,6 +150,10 @@ def _distance_blocks(queries: np.ndarray, reference: np.ndarray):  # noqa: ANN20
 def _unit(features: np.ndarray) -> np.ndarray:
     features = np.asarray(features, dtype=np.float64)
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _found_at(share: float, pairs: np.ndarray, others: np.ndarray) -> float:
+    return float((pairs <= np.quantile(others, share)).mean())
 
 
 def _share_below(near: np.ndarray, far: np.ndarray) -> float:

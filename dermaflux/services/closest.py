@@ -1,6 +1,6 @@
-"""Draws several candidates for each image of a request and keeps the one whose measurement lies closest to it.
+"""Draws several candidates for each image of a request and keeps the one that is measured and classified closest to it.
 
-The closed loop in its simplest form: what is asked for is measured, and the measurement chooses.
+The closed loop in its simplest form: what is asked for is measured, and the measurement chooses. It knows no judge.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from dermaflux.domain.closeness import distance
 from dermaflux.domain.errors import InvalidRequest
-from dermaflux.domain.records import GeneratedImage, Measurement, SamplingRequest, StepPreview
+from dermaflux.domain.records import Assessment, GeneratedImage, SamplingRequest, StepPreview
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -29,7 +29,7 @@ def check_choosable(request: SamplingRequest) -> None:
 def keep_closest(
     request: SamplingRequest,
     stream: Callable[[SamplingRequest], Events],
-    measure: Callable[["Image.Image"], Measurement],
+    assess: Callable[["Image.Image"], Assessment],
 ) -> Events:
     """Previews of every candidate, then the closest one as the image; the first of equals, also of refused ones.
 
@@ -47,7 +47,7 @@ def keep_closest(
                 yield _of_all(event, index, request.candidates)
             else:
                 assert request.spec is not None  # checked above
-                found.append((distance(request.spec, measure(event.image)), event))
+                found.append((distance(request.spec, assess(event.image)), event))
         _, kept = min(found, key=lambda pair: pair[0])
         asked = replace(
             kept.request, num_images=request.num_images, candidates=request.candidates, seed=request.seed

@@ -9,22 +9,13 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from dermaflux.domain.errors import ModelNotAvailable
-from dermaflux.domain.records import (
-    Assessment,
-    GeneratedImage,
-    Measurement,
-    Prediction,
-    SamplingRequest,
-    StepPreview,
-)
+from dermaflux.domain.records import GeneratedImage, SamplingRequest, StepPreview
 from dermaflux.services import records
 from dermaflux.services.making import Making
 from dermaflux.services.wiring import Once
 from dermaflux.settings import Settings
 
 if TYPE_CHECKING:
-    from PIL import Image
-
     from dermaflux.jobs import Job, JobContext, JobQueue, JobWorker
 
 log = logging.getLogger(__name__)
@@ -139,21 +130,9 @@ class Generating(Making):
     def _keep(self, generated: GeneratedImage, job: "Job", context: "JobContext") -> None:
         from dermaflux.jobs import Result
 
-        stored = self._store().add_image(generated, self._assessed(generated.image), job.id)
+        stored = self._store().add_image(generated, self.assess_as_far_as_can_be(generated.image), job.id)
         context.add_result(stored.image_id)
         context.publish(Result(key=generated.image_index, data=stored.image_id))
-
-    def _assessed(self, image: "Image.Image") -> Assessment:
-        """The assessment; where a judge is not installed, its refusal: the image itself is still good."""
-        try:
-            measurement = self.measure(image)
-        except ModelNotAvailable as error:
-            measurement = Measurement(refused=str(error))
-        try:
-            prediction = self.classify(image)
-        except ModelNotAvailable as error:
-            prediction = Prediction(refused=str(error))
-        return Assessment(measurement=measurement, prediction=prediction)
 
     def _warm_up(self) -> None:
         try:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from dermaflux.domain.errors import ModelNotAvailable
 from dermaflux.domain.records import Assessment, Measurement, Prediction
 from dermaflux.services import pictures
 from dermaflux.services.wiring import Wiring
@@ -21,6 +22,18 @@ class Judging(Wiring):
         """Measure and classify one image."""
         return Assessment(measurement=self.measure(image), prediction=self.classify(image))
 
+    def assess_as_far_as_can_be(self, image: "Image.Image") -> Assessment:
+        """The same; where a judge is not installed, its refusal: the image itself is still good."""
+        try:
+            measurement = self.measure(image)
+        except ModelNotAvailable as error:
+            measurement = Measurement(refused=str(error))
+        try:
+            prediction = self.classify(image)
+        except ModelNotAvailable as error:
+            prediction = Prediction(refused=str(error))
+        return Assessment(measurement=measurement, prediction=prediction)
+
     def measure(self, image: "Image.Image") -> Measurement:
         """Asymmetry, border and colours, or why not."""
         return self._measurer().measure(image)
@@ -36,6 +49,13 @@ class Judging(Wiring):
         mask = self._measurer().segment(image)
         return Image.fromarray(mask.astype("uint8") * 255)
 
+    def lesion_embedder(self, features: Path | None = None) -> Callable[[Sequence["Image.Image"]], "np.ndarray"]:
+        """What gives images the (N, D) features in which copies are looked for: the embedded descriptor, or a model.
+
+        `features` as for `embedder`. Raises ModelNotAvailable.
+        """
+        return self._descriptor().embed if features is None else self.embedder(features)
+
     def embedder(self, features: Path | None = None) -> Callable[[Sequence["Image.Image"]], "np.ndarray"]:
         """What gives images the (N, D) features in which sets are compared: the embedded classifier, or a model.
 
@@ -45,8 +65,7 @@ class Judging(Wiring):
             return self._classifier().embed
         from dermaflux.classification.feature_extractor import FeatureExtractor
 
-        device = self.settings.device if self.settings.device.startswith("cuda") else "cpu"
-        return FeatureExtractor.load(features, device).embed
+        return FeatureExtractor.load(features, self._judging_device()).embed
 
     def measure_file(self, path: Path) -> Measurement:
         """Measure a picture file. Raises ImageNotReadable."""

@@ -14,7 +14,7 @@ from dermaflux.settings import Settings
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
-    from dermaflux.classification import LesionClassifier
+    from dermaflux.classification import LesionClassifier, LesionDescriptor
     from dermaflux.curation.store import CurationStore
     from dermaflux.generation import Generator, ModelCatalogue
     from dermaflux.measurement.measurer import Measurer
@@ -53,6 +53,7 @@ class Wiring:
         self._generator = Once(self._build_generator)
         self._measurer = Once(self._build_measurer)
         self._classifier = Once(self._build_classifier)
+        self._descriptor = Once(self._build_descriptor)
         self._engine = Once(self._build_engine)
         self._store = Once(self._build_store)
 
@@ -92,10 +93,17 @@ class Wiring:
         return Measurer.from_folder(self.settings.models_dir)
 
     def _build_classifier(self) -> "LesionClassifier":
-        from dermaflux.classification import LesionClassifier
+        from dermaflux.classification import LesionClassifier, LesionDescriptor
 
-        device = self.settings.device if self.settings.device.startswith("cuda") else "cpu"
-        return LesionClassifier.from_folder(self.settings.models_dir / "classifier", device)
+        return LesionClassifier.from_folder(self.settings.models_dir / "classifier", self._judging_device())
+
+    def _build_descriptor(self) -> "LesionDescriptor":
+        from dermaflux.classification import LesionDescriptor
+
+        return LesionDescriptor.load(self.settings.models_dir / "descriptor", self._judging_device())
+
+    def _judging_device(self) -> str:
+        return self.settings.device if self.settings.device.startswith("cuda") else "cpu"
 
     def _build_engine(self) -> "Engine":
         from dermaflux.curation.store import migrate, open_engine

@@ -1,4 +1,4 @@
-"""Train the descriptor that says which lesion is on a picture: `python -m training.train_descriptor PRESET [--field value ...]`.
+"""Train the descriptor of lesions: `python -m training.train_descriptor PRESET [--field value ...]`.
 
 Contrastive learning on HAM10000, split train: two views of one lesion (two pictures of it where there are, else one
 picture turned, cropped, recoloured and blurred twice) are to be nearest among the lesions of the batch (InfoNCE, as in
@@ -156,7 +156,8 @@ class DescriptorTrainer:
         self.network.train()
         with autocast(run.precision, run.device):
             vectors = self.network(torch.cat([first, second]))
-        loss = info_nce(*vectors.chunk(2), run.temperature)
+        mine, partners = vectors.chunk(2)
+        loss = info_nce(mine, partners, run.temperature)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)

@@ -42,7 +42,7 @@ class DescriptorNet(nn.Module):
     def __init__(self, config: DescriptorConfig) -> None:
         super().__init__()
         self.backbone = timm.create_model(config.backbone, features_only=True, out_indices=(3,))
-        width = self.backbone.feature_info.channels()[-1]
+        width: int = self.backbone.feature_info.channels()[-1]  # type: ignore[union-attr, operator] - timm's own
         self.power = nn.Parameter(torch.tensor(3.0))
         self.project = nn.Linear(width, config.num_features)
 

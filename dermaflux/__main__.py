@@ -33,6 +33,7 @@ _MODULES: Mapping[type, str] = {
     commands.Diversity: "evaluating",
     commands.Artefacts: "evaluating",
     commands.Coverage: "evaluating",
+    commands.Duplicates: "duplicating",
 }
 
 

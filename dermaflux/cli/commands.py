@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
+from dermaflux.cli.duplicate_flags import Duplicates
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Colour, Diagnosis, LesionSpec, choice, typical_colours
 
@@ -200,6 +201,8 @@ class Memorisation:
     images: Positional[Path]
     """A folder of synthetic pictures."""
     reference: Annotated[RealFlags, arg(name="")]
+    unseen: str = "val"
+    """The split that nothing was trained on: how near its pictures come to training ones sets the threshold."""
     sheet: Path | None = None
     """Also write the ten closest pairs as a PNG, the real picture at the right. It shows patients: keep it private."""
     features: Path | None = None
@@ -270,6 +273,7 @@ Command = (
     | Annotated[Segment, subcommand("segment")]
     | Annotated[Export, subcommand("export")]
     | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Duplicates, subcommand("duplicates")]
 )
 
 

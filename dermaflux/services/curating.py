@@ -20,7 +20,7 @@ from dermaflux.curation.records import (
 )
 from dermaflux.domain.lesion import choice
 from dermaflux.domain.records import Assessment, StoredImage, Verdict
-from dermaflux.services.judging import Judging
+from dermaflux.services.deduplicating import Deduplicating
 from dermaflux.services.records import OnStep
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ ALL = "all"
 UNDECIDED = "undecided"
 
 
-class Curating(Judging):
+class Curating(Deduplicating):
     """The store behind plain calls. Raises DataNotFound, InvalidRequest or StorageNotWritable as the store does."""
 
     def image(self, image_id: str, dataset: str | None = None) -> StoredImage:
@@ -95,6 +95,10 @@ class Curating(Judging):
         """Take back the reviewer's last standing verdict; the image with the verdict it has now."""
         undone = self._store().undo(dataset, reviewer)
         return self.image(undone.image_id, dataset)
+
+    def accepted_ids(self, dataset: str) -> tuple[str, ...]:
+        """The images that all reviewers together accept, in the order of an export. Raises DataNotFound."""
+        return self._store().accepted_ids(dataset)
 
     def decisions(self, dataset: str, image_id: str | None = None) -> tuple[Decision, ...]:
         """Every decision of a dataset or of one image in it, oldest first."""

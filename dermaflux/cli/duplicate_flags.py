@@ -1,0 +1,33 @@
+"""The flags of the verb duplicates as a frozen record, read by tyro. Text beside a field is its help."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from dermaflux.domain.errors import InvalidRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicates:
+    """Find duplicates within pictures, or their leaks into others: same pixels, almost the same, the same lesion."""
+
+    paths: Positional[tuple[Path, ...]] = ()
+    """Pictures or folders of them."""
+    dataset: str | None = None
+    """The accepted images of this dataset instead."""
+    against: Path | None = None
+    """Look for these in a folder or .zip of other pictures instead, such as those of training or of an evaluation."""
+    split: str = "train"
+    """The split of the other pictures' metadata that counts; pictures without one all count."""
+    distance: float | None = None
+    """Descriptors nearer than this show one lesion (1 - cosine, 0 to 2). Left out: as calibrated."""
+    phash_bits: int | None = None
+    """Pictures whose perceptual hashes differ in no more bits are almost the same. Left out: 6 of 64."""
+    json: bool = False
+    """JSON instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Raise InvalidRequest unless exactly one source of pictures is named."""
+        if bool(self.paths) == (self.dataset is not None):
+            raise InvalidRequest("Name pictures or folders, or a --dataset: one of the two.")

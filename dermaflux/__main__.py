@@ -34,6 +34,7 @@ _MODULES: Mapping[type, str] = {
     commands.Artefacts: "evaluating",
     commands.Coverage: "evaluating",
     commands.Duplicates: "duplicating",
+    commands.ImportReal: "importing",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
-from dermaflux.cli.duplicate_flags import Duplicates
+from dermaflux.cli.set_commands import Duplicates, ImportReal
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Colour, Diagnosis, LesionSpec, choice, typical_colours
 
@@ -274,6 +274,7 @@ Command = (
     | Annotated[Export, subcommand("export")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Duplicates, subcommand("duplicates")]
+    | Annotated[ImportReal, subcommand("import-real")]
 )
 
 

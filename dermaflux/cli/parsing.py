@@ -14,7 +14,7 @@ from dermaflux.cli.commands import Command
 from dermaflux.domain.errors import InvalidRequest
 
 PROGRAM = "python -m dermaflux"
-VERBS = ("caption", "generate", "measure", "classify", "segment", "export", "evaluate", "duplicates")
+VERBS = ("caption", "generate", "measure", "classify", "segment", "export", "evaluate", "duplicates", "import-real")
 EVALUATIONS = ("adherence", "quality", "memorisation", "diversity", "artefacts", "coverage")
 _DESCRIPTION = "DermaFlux: synthetic skin lesion images from clinical descriptions. For research, not a medical device."
 

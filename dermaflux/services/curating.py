@@ -26,6 +26,8 @@ from dermaflux.services.records import OnStep
 if TYPE_CHECKING:
     from PIL import Image
 
+    from dermaflux.services.real_import import ImportReport
+
 ALL = "all"
 UNDECIDED = "undecided"
 
@@ -95,6 +97,16 @@ class Curating(Deduplicating):
         """Take back the reviewer's last standing verdict; the image with the verdict it has now."""
         undone = self._store().undo(dataset, reviewer)
         return self.image(undone.image_id, dataset)
+
+    def import_real(self, source: Path, name: str, on_step: OnStep | None = None) -> "ImportReport":
+        """Take a user's own real pictures in, for comparison only, into a private folder that is never served.
+
+        Raises as `real_import.import_real` does, InvalidRequest also for a name that cannot be.
+        """
+        from dermaflux.services.real_import import import_real
+
+        folder = self.prepare_folder(self.settings.data_dir / "real")
+        return import_real(source, folder / checked_dataset_name(name), on_step)
 
     def accepted_ids(self, dataset: str) -> tuple[str, ...]:
         """The images that all reviewers together accept, in the order of an export. Raises DataNotFound."""

@@ -1,4 +1,4 @@
-"""The flags of the verb duplicates as a frozen record, read by tyro. Text beside a field is its help."""
+"""The flags of the verbs on sets of pictures as frozen records, read by tyro. Text beside a field is its help."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,3 +31,15 @@ class Duplicates:
         """Raise InvalidRequest unless exactly one source of pictures is named."""
         if bool(self.paths) == (self.dataset is not None):
             raise InvalidRequest("Name pictures or folders, or a --dataset: one of the two.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReal:
+    """Take your own real pictures in, for comparison only: stripped of names, places and all but their pixels."""
+
+    source: Positional[Path]
+    """A folder or .zip of pictures, with metadata.csv (file_name, diagnosis, split, lesion_id, ...) if there is one."""
+    name: str
+    """What the set is to be called; it is written to real/NAME in the data folder."""
+    json: bool = False
+    """JSON instead of lines."""

@@ -44,5 +44,9 @@ class QueueFull(DermaFluxError):
     """More work is waiting than the queue takes."""
 
 
+class QuotaExceeded(DermaFluxError):
+    """A user keeps as many images as allowed, or the data folder has used up its budget."""
+
+
 class Cancelled(DermaFluxError):
     """The user stopped the work; what was finished before is kept."""

@@ -55,3 +55,38 @@ def checked_lease_minutes(minutes: float) -> float:
     if not low <= minutes <= high:
         raise InvalidRequest(f"lease_minutes is {minutes!r}. Give {low:g} to {high:g}.")
     return minutes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """A figure of agreement with its 95 % interval, over so many images; without a value, `reason` says why."""
+
+    num_images: int
+    value: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairAgreement:
+    """Cohen's kappa of two reviewers over the images both have judged."""
+
+    reviewers: tuple[str, str]
+    kappa: Estimate
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agreement:
+    """How far the reviewers of a dataset agree, over the images that two or more have judged.
+
+    raw: share of equal verdicts; verdict_alpha: Krippendorff's, nominal; realism_alpha: the same, ordinal.
+    Adjudications take no part.
+    """
+
+    num_images: int
+    num_reviewers: int
+    raw: Estimate
+    verdict_alpha: Estimate
+    realism_alpha: Estimate
+    pairs: tuple[PairAgreement, ...]

@@ -10,9 +10,19 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dermaflux.curation import chain, lookups, queries, rows, submission, verdicts, visibility
+from dermaflux.curation import (
+    assignments,
+    chain,
+    disputes,
+    lookups,
+    queries,
+    rows,
+    submission,
+    verdicts,
+    visibility,
+)
+from dermaflux.curation.assignments import Hands
 from dermaflux.curation.database import migrate, open_engine
-from dermaflux.curation.image_store import ImageStore
 from dermaflux.curation.records import (
     ChainReport,
     Dataset,
@@ -22,6 +32,7 @@ from dermaflux.curation.records import (
     checked_dataset_name,
     checked_reviewer,
 )
+from dermaflux.curation.review_store import ReviewStore
 from dermaflux.curation.tables import DatasetRow, DecisionRow, ImageRow
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.identifiers import new_id
@@ -30,7 +41,7 @@ from dermaflux.domain.records import StoredImage
 __all__ = ["CurationStore", "migrate", "open_engine"]
 
 
-class CurationStore(ImageStore):
+class CurationStore(ReviewStore):
     """Images, datasets and decisions in one migrated database, image files in one folder."""
 
     def create_dataset(
@@ -90,12 +101,24 @@ class CurationStore(ImageStore):
         """
         return self._decide(request, adjudicates=False)
 
+    def adjudicate(self, request: DecisionRequest) -> Decision:
+        """Settle an image on which its reviewers disagree; the verdict outweighs theirs until it is undone.
+
+        Raises InvalidRequest when there is nothing to settle, and as `decide` does.
+        """
+        return self._decide(request, adjudicates=True)
+
     def _decide(self, request: DecisionRequest, adjudicates: bool) -> Decision:
         with self._write() as session:
             dataset = lookups.dataset_row(session, request.dataset)
             if first := submission.first_answer(session, dataset.id, request, adjudicates):
                 return rows.decision(first, dataset.name)
             submission.check_version(session, dataset.id, request)
+            if adjudicates:
+                plan = visibility.plan_of(session, dataset.id)
+                disputes.check_disputed(session, dataset.id, request.image_id, plan.reviewers_per_image)
+            else:
+                assignments.give_back(session, Hands(dataset.id, request.reviewer), request.image_id)
             event = DecisionRow(
                 id=new_id(),
                 created_at=datetime.now(UTC),

@@ -36,7 +36,7 @@ def test_a_stale_decision_names_what_came_between_and_stores_nothing(store, imag
     store.decide(says(image_ids[0], "reject", "bob"))
     store.decide(says(image_ids[0], "accept", "cem"))
     store.undo("first", "cem")
-    with pytest.raises(StaleDecision, match=r"cem took a verdict back, cem said accept, bob said reject\. .*not stored"):
+    with pytest.raises(StaleDecision, match="cem took a verdict back, cem said accept, bob said reject"):
         store.decide(says(image_ids[0], expected_version=0))
     with pytest.raises(StaleDecision, match="Version 7 is not of this image"):
         store.decide(says(image_ids[0], expected_version=7))

@@ -2,6 +2,7 @@
 
 A change, a removal or an insertion anywhere but at the very end is seen by `check`; what is cut off at the
 end is seen only by comparing the head with one noted elsewhere. It judges no verdict.
+The id of the request is not hashed: it serves the way to the store, and says nothing of what was decided.
 """
 
 import hashlib
@@ -47,6 +48,8 @@ def event_hash(event: DecisionRow, image_sha256: str) -> str:
         "undoes": event.undoes,
         "previous_hash": event.previous_hash,
     }
+    if event.adjudicates:  # only then, so that decisions made before there were adjudications keep their hash
+        fields["adjudicates"] = True
     text = json.dumps(fields, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

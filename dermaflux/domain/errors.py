@@ -40,6 +40,10 @@ class StorageNotWritable(DermaFluxError):
     """The data directory or the database cannot be written."""
 
 
+class StaleDecision(DermaFluxError):
+    """An image was decided on since the reviewer saw it; the decision was not stored."""
+
+
 class QueueFull(DermaFluxError):
     """More work is waiting than the queue takes."""
 

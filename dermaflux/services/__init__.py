@@ -2,9 +2,10 @@
 
 from dermaflux.services.evaluating import Evaluating
 from dermaflux.services.generating import Generating
+from dermaflux.services.reviewing import Reviewing
 
 
-class Services(Generating, Evaluating):
+class Services(Generating, Evaluating, Reviewing):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

@@ -1,8 +1,8 @@
 """Takes a user's own real pictures in for comparison: decoded, stripped of all but pixels, written under new names.
 
 Whatever a file carries beside its pixels stays behind: EXIF with its GPS place, comments, thumbnails, its name (which
-may name a patient), and every column of its table that is not known here. Nothing in a file is executed: only decoders of
-plain pictures may look at it. It knows no store: real pictures never enter the pool of synthetic ones.
+may name a patient), and every column of its table that is not known here. Nothing in a file is executed: only decoders
+of plain pictures may look at it. It knows no store: real pictures never enter the pool of synthetic ones.
 """
 
 import csv

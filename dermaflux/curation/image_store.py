@@ -54,6 +54,7 @@ class ImageStore:
                 rows.fill_content(row, content)
                 rows.fill_assessment(row, assessment)
                 session.add(row)
+        self.pool.write(content.png, sha256)  # again only when a purge of the same image took it before this row
         return rows.stored_image(row, self.pool)
 
     def assess(

@@ -171,6 +171,16 @@ class ChainReport:
         return self.problem is None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgottenUser:
+    """What went and what stayed when a user was forgotten; images that others decided on stay."""
+
+    num_images_removed: int
+    num_images_kept: int
+    num_decisions_anonymous: int
+    num_jobs_removed: int = 0
+
+
 class ExportFormat(StrEnum):
     """The file layouts a dataset can leave in."""
 

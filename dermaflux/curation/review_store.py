@@ -11,8 +11,8 @@ from sqlalchemy import Engine, func, select
 
 from dermaflux.curation import agreement_report, assignments, disputes, lookups, rows
 from dermaflux.curation.assignments import Hands
-from dermaflux.curation.image_store import ImageStore
 from dermaflux.curation.records import MAX_PAGE, ImageFilter, checked_reviewer
+from dermaflux.curation.retention_store import RetentionStore
 from dermaflux.curation.review_records import (
     DEFAULT_LEASE_MINUTES,
     MAX_ASSIGNMENTS,
@@ -32,7 +32,7 @@ def utc_now() -> datetime:
     return datetime.now(UTC)
 
 
-class ReviewStore(ImageStore):
+class ReviewStore(RetentionStore):
     """Images and their reviews. `clock` says when a lease ends; processes that share a database need one time."""
 
     def __init__(self, engine: Engine, image_folder: Path, clock: Callable[[], datetime] = utc_now) -> None:

@@ -138,7 +138,7 @@ class DecisionRow(Base):
     created_at: Mapped[datetime]
     reviewer: Mapped[str] = mapped_column(String(100))
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
-    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), index=True)
+    image_id: Mapped[str] = mapped_column(String(36), index=True)  # of an image, or of one that was purged
     verdict: Mapped[str | None] = mapped_column(String(16))
     realism: Mapped[int | None]
     tags: Mapped[list[str]]
@@ -218,3 +218,27 @@ class LeaseRow(Base):
     reviewer: Mapped[str] = mapped_column(String(100), primary_key=True)
     leased_at: Mapped[datetime]
     expires_at: Mapped[datetime]
+
+
+class PurgedImageRow(Base):
+    """What is left of an image that was taken out of the pool: enough to check the decisions about it."""
+
+    __tablename__ = "purged_images"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    purged_at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(String(255))
+
+
+class ChainRewriteRow(Base):
+    """One time the chain was written anew from a decision on, with its heads before and after."""
+
+    __tablename__ = "chain_rewrites"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    rewritten_at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(String(255))
+    first_sequence: Mapped[int]
+    old_head: Mapped[str] = mapped_column(String(64))
+    new_head: Mapped[str] = mapped_column(String(64))

@@ -28,6 +28,7 @@ from dermaflux.curation.tables import (
     AdjudicationRow,
     CurrentDecisionRow,
     DecisionRow,
+    ImageRow,
     ImageVerdictRow,
 )
 from dermaflux.domain.records import Verdict
@@ -96,7 +97,8 @@ _VERDICT_COLUMNS = ["dataset_id", "image_id", "verdict", "num_reviewers", "reali
 def _standing(decision: type[DecisionRow]) -> Select[DecisionRow]:
     undo = aliased(DecisionRow)
     undone = select(undo.id).where(undo.undoes == decision.id).exists()
-    return select(decision).where(decision.verdict.is_not(None), ~undone)
+    there = select(ImageRow.id).where(ImageRow.id == decision.image_id).exists()  # and was not purged
+    return select(decision).where(decision.verdict.is_not(None), ~undone, there)
 
 
 def _last_alike(session: Session, event: DecisionRow) -> DecisionRow | None:

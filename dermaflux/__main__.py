@@ -35,6 +35,8 @@ _MODULES: Mapping[type, str] = {
     commands.Coverage: "evaluating",
     commands.Duplicates: "duplicating",
     commands.ImportReal: "importing",
+    commands.Purge: "retaining",
+    commands.Forget: "retaining",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
-from dermaflux.cli.set_commands import Duplicates, ImportReal
+from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Purge
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Colour, Diagnosis, LesionSpec, choice, typical_colours
 
@@ -275,6 +275,8 @@ Command = (
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Duplicates, subcommand("duplicates")]
     | Annotated[ImportReal, subcommand("import-real")]
+    | Annotated[Purge, subcommand("purge")]
+    | Annotated[Forget, subcommand("forget")]
 )
 
 

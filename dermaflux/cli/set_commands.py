@@ -43,3 +43,23 @@ class ImportReal:
     """What the set is to be called; it is written to real/NAME in the data folder."""
     json: bool = False
     """JSON instead of lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purge:
+    """Remove images that were rejected long ago, with their files. Their decisions stay in the chain."""
+
+    rejected_after_days: int | None = None
+    """Rejected everywhere, and not judged again for so many days. Left out: as DERMAFLUX_PURGE_REJECTED_AFTER_DAYS."""
+    yes: bool = False
+    """Do not ask."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """Remove a user's jobs, images and name. What others judged stays; the user's decisions become anonymous."""
+
+    user: Positional[str]
+    """The user's name, as reviewers are shown."""
+    yes: bool = False
+    """Do not ask."""

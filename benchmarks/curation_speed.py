@@ -52,25 +52,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
         engine = open_engine(f"sqlite:///{folder / 'dermaflux.db'}")
         migrate(engine)
         store = CurationStore(engine, folder / "images")
-        _line("what", "figure")
-        _fill_pool(engine, chosen.images)
+        line("what", "figure")
+        fill_pool(engine, chosen.images)
         store.create_dataset("large")
         image_ids = _decide_most(store, chosen.images)
         _measure_verdicts(store, image_ids)
         _measure_pages(store)
         _measure_files(store, folder, chosen.exported, chosen.size_px)
-        _line(f"whole chain of {store.verify_chain().num_decisions} decisions checked", _time(store.verify_chain))
+        line(f"whole chain of {store.verify_chain().num_decisions} decisions checked", timed(store.verify_chain))
         store.close()
 
 
-def _fill_pool(engine: Engine, number: int) -> None:
+def fill_pool(engine: Engine, number: int) -> None:
+    """Rows of images without files."""
     started = time.perf_counter()
     rng = random.Random(0)
     for start in range(0, number, 5000):
         rows = [_pool_row(i, rng) for i in range(start, min(start + 5000, number))]
         with engine.begin() as connection:
             connection.execute(insert(ImageRow), rows)
-    _line(f"{number} rows put into the pool (not a budget)", f"{time.perf_counter() - started:.1f} s")
+    line(f"{number} rows put into the pool (not a budget)", f"{time.perf_counter() - started:.1f} s")
 
 
 def _pool_row(number: int, rng: random.Random) -> dict[str, object]:
@@ -144,7 +145,7 @@ def _decide_most(store: CurationStore, number: int) -> list[str]:
     for image_id in judged:
         store.decide(_request(image_id, "first reviewer", rng))
     rate = len(judged) / (time.perf_counter() - started)
-    _line(f"{len(judged)} verdicts one after the other", f"{rate:.0f} a second")
+    line(f"{len(judged)} verdicts one after the other", f"{rate:.0f} a second")
     return image_ids
 
 
@@ -206,8 +207,8 @@ def _measure_pages(store: CurationStore) -> None:
         "words in the caption": lambda: store.page("large", ImageFilter(text="jagged melanoma")),
     }
     for label, query in queries.items():
-        _line(f"page of 120: {label}", _time(query))
-    _line("counts of a dataset", _time(lambda: store.counts("large")))
+        line(f"page of 120: {label}", timed(query))
+    line("counts of a dataset", timed(lambda: store.counts("large")))
 
 
 def _measure_files(store: CurationStore, folder: Path, number: int, size_px: int) -> None:
@@ -216,7 +217,7 @@ def _measure_files(store: CurationStore, folder: Path, number: int, size_px: int
     assessment = _assessment(rng)
     started = time.perf_counter()
     stored = [store.add_image(sample, assessment) for sample in samples]
-    _line(f"images of {size_px} px stored (encoded, synced to disk)", _rate(number, started))
+    line(f"images of {size_px} px stored (encoded, synced to disk)", _rate(number, started))
     store.create_dataset("small")
     for image in stored:
         store.decide(
@@ -226,17 +227,18 @@ def _measure_files(store: CurationStore, folder: Path, number: int, size_px: int
         request = ExportRequest(dataset="small", format=layout, folder=folder / layout)
         started = time.perf_counter()
         report = export_dataset(store, request)
-        _line(f"export as {layout} ({report.num_bytes / 1e6:.0f} MB)", _rate(number, started))
+        line(f"export as {layout} ({report.num_bytes / 1e6:.0f} MB)", _rate(number, started))
     started = time.perf_counter()
     zip_export(folder / ExportFormat.IMAGEFOLDER)
-    _line("zip of the imagefolder", _rate(number, started))
+    line("zip of the imagefolder", _rate(number, started))
 
 
 def _rate(number: int, started: float) -> str:
     return f"{number / (time.perf_counter() - started):.0f} images/s"
 
 
-def _time(query: Callable[[], object], repeats: int = 7) -> str:
+def timed(query: Callable[[], object], repeats: int = 7) -> str:
+    """How long a call takes, in words: median, worst, processor time."""
     times, started_cpu = [], time.process_time()
     for _ in range(repeats):
         started = time.perf_counter()
@@ -248,10 +250,11 @@ def _time(query: Callable[[], object], repeats: int = 7) -> str:
 
 def _percentiles(label: str, times_ms: Sequence[float]) -> None:
     ranked = statistics.quantiles(times_ms, n=100)
-    _line(label, f"p50 {ranked[49]:.1f} ms, p95 {ranked[94]:.1f} ms, worst {max(times_ms):.1f} ms")
+    line(label, f"p50 {ranked[49]:.1f} ms, p95 {ranked[94]:.1f} ms, worst {max(times_ms):.1f} ms")
 
 
-def _line(what: str, figure: str) -> None:
+def line(what: str, figure: str) -> None:
+    """One row of the table."""
     sys.stdout.write(f"| {what} | {figure} |\n")
     sys.stdout.flush()
 

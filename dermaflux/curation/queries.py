@@ -113,10 +113,18 @@ def accepted(dataset_id: str, include_memorised: bool) -> Select[str]:
 def _shown_to(view: Blinded) -> VerdictScope:
     """The common verdict where enough reviewers have judged, elsewhere the viewer's own."""
     common = select(ImageVerdictRow.image_id, ImageVerdictRow.verdict).where(complete(view))
-    own = select(CurrentDecisionRow.image_id, CurrentDecisionRow.verdict).where(
-        CurrentDecisionRow.dataset_id == view.dataset_id,
-        CurrentDecisionRow.reviewer == view.viewer,
-        ~_is_complete(view),
+    # From the unfinished images, which are few, instead of from all that the viewer has judged.
+    own = (
+        select(CurrentDecisionRow.image_id, CurrentDecisionRow.verdict)
+        .join(
+            ImageVerdictRow,
+            (ImageVerdictRow.dataset_id == view.dataset_id) & (ImageVerdictRow.image_id == CurrentDecisionRow.image_id),
+        )
+        .where(
+            ImageVerdictRow.num_reviewers < view.reviewers_per_image,
+            CurrentDecisionRow.dataset_id == view.dataset_id,
+            CurrentDecisionRow.reviewer == view.viewer,
+        )
     )
     return VerdictScope(union_all(common, own).subquery("shown").c, true())
 

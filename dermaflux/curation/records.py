@@ -254,8 +254,10 @@ def checked_reviewer(name: str) -> str:
 def _check_identity(expected_version: int | None, request_id: str | None) -> None:
     if expected_version is not None and (not isinstance(expected_version, int) or expected_version < 0):
         raise InvalidRequest(f"expected_version is {expected_version!r}. Give the version the image was shown with.")
-    if request_id is not None and not 0 < len(request_id) <= MAX_REQUEST_ID_CHARS:
-        raise InvalidRequest(f"A request_id has 1 to {MAX_REQUEST_ID_CHARS} characters.")
+    if request_id is None:
+        return
+    if not 0 < len(request_id) <= MAX_REQUEST_ID_CHARS or not (request_id.isascii() and request_id.isprintable()):
+        raise InvalidRequest(f"A request_id has 1 to {MAX_REQUEST_ID_CHARS} printable ASCII characters.")
 
 
 def _check_realism(realism: int | None) -> None:

@@ -184,7 +184,7 @@ class ImageVerdictRow(Base):
     __tablename__ = "image_verdicts"
     __table_args__ = (
         Index("ix_image_verdicts_verdict", "dataset_id", "verdict", "image_id"),
-        Index("ix_image_verdicts_progress", "dataset_id", "num_reviewers", "image_id"),
+        Index("ix_image_verdicts_progress", "dataset_id", "num_reviewers", "image_id", "verdict"),
     )
 
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), primary_key=True)

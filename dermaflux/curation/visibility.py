@@ -6,7 +6,7 @@ It reads plans, counts and the numbers of events; which images a page shows is d
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, or_, select
+from sqlalchemy import ColumnElement, func, or_, select
 from sqlalchemy.orm import Session
 
 from dermaflux.curation.review_records import ReviewPlan
@@ -55,15 +55,11 @@ def versions_of(
     session: Session, image_ids: Sequence[str], dataset_id: str, view: Blinded | None
 ) -> dict[str, int]:
     """The sequence of the newest event on each image that the viewer may see; images without one are left out."""
-    own, newest, judged = {}, {}, set(image_ids)
-    events = select(DecisionRow.image_id, DecisionRow.reviewer, DecisionRow.sequence).where(
-        DecisionRow.dataset_id == dataset_id, DecisionRow.image_id.in_(image_ids)
+    newest = (
+        select(DecisionRow.image_id, func.max(DecisionRow.sequence))
+        .where(DecisionRow.dataset_id == dataset_id, DecisionRow.image_id.in_(image_ids))
+        .group_by(DecisionRow.image_id)
     )
-    for image_id, reviewer, sequence in session.execute(events):
-        newest[image_id] = max(sequence, newest.get(image_id, 0))
-        if view is not None and reviewer == view.viewer:
-            own[image_id] = max(sequence, own.get(image_id, 0))
     if view is not None:
-        found = select(ImageVerdictRow.image_id).where(complete(view), ImageVerdictRow.image_id.in_(image_ids))
-        judged = set(session.scalars(found))
-    return own | {image_id: number for image_id, number in newest.items() if image_id in judged}
+        newest = newest.where(events_shown(view))
+    return {image_id: sequence for image_id, sequence in session.execute(newest)}

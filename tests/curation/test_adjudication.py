@@ -1,3 +1,4 @@
+import random
 import re
 
 import pytest
@@ -137,3 +138,21 @@ def test_decisions_made_before_there_were_adjudications_keep_their_hash(engine, 
     migrate(engine)
     assert [decision.hash for decision in filled.decisions("first")] == hashes
     assert filled.verify_chain().intact
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_is_kept_is_what_the_events_say_after_any_mixture(store, image_ids, says, seed):
+    store.set_review_plan("first", ReviewPlan(reviewers_per_image=2))
+    rng, people = random.Random(seed), ("ada", "bob", "cem")
+    for _ in range(60):
+        request = says(rng.choice(image_ids[:2]), rng.choice(tuple(Verdict)), rng.choice(people), realism=2)
+        action = rng.choice(("decide", "decide", "adjudicate", "undo"))
+        try:
+            store.undo("first", request.reviewer) if action == "undo" else getattr(store, action)(request)
+        except InvalidRequest:
+            continue  # nothing to undo, or to settle
+        assert store.verify_chain().problem is None
+    before = store.counts("first"), store.page("first"), store.disputes("first")
+    assert any(decision.adjudicates for decision in store.decisions("first"))
+    store.rebuild_verdicts()
+    assert (store.counts("first"), store.page("first"), store.disputes("first")) == before

@@ -107,7 +107,7 @@ def test_a_request_sent_many_times_at_once_is_one_decision(store, image_ids, say
 
 
 @pytest.mark.parametrize("wrong", [{"expected_version": -1}, {"expected_version": "1"}, {"request_id": ""},
-                                   {"request_id": "x" * 65}])  # fmt: skip
+                                   {"request_id": "x" * 65}, {"request_id": "\0"}])  # fmt: skip
 def test_versions_and_request_ids_that_are_none_are_refused(says, wrong):
     with pytest.raises(InvalidRequest):
         says("i", **wrong)

@@ -62,7 +62,9 @@ def upgrade() -> None:
     op.add_column("decisions", sa.Column("adjudicates", sa.Boolean(), nullable=False, server_default=sa.false()))
     op.add_column("decisions", sa.Column("request_id", sa.String(64)))
     op.create_index("ix_decisions_request_id", "decisions", ["request_id"], unique=True)
-    op.create_index("ix_image_verdicts_progress", "image_verdicts", ["dataset_id", "num_reviewers", "image_id"])
+    op.create_index(
+        "ix_image_verdicts_progress", "image_verdicts", ["dataset_id", "num_reviewers", "image_id", "verdict"]
+    )
     _create_review_plans_and_leases()
     op.create_table(
         "adjudications",

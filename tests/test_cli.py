@@ -128,6 +128,8 @@ def test_caption_needs_neither_torch_nor_a_database(tmp_path):
         (["export", "--dataset", "nobody", "--out", "o"], "no dataset 'nobody'"),
         (["evaluate", "quality", "o", "--real", "o", "--max-images", "0"], "--max-images is 0"),
         (["evaluate", "quality", "o", "--real", "o", "--seed", "-1"], "--seed is -1"),
+        (["provenance", "gone.png"], "gone.png does not exist"),
+        (["provenance"], "No file was named"),
         (["evaluate", "coverage", "--dataset", "nobody"], "no dataset 'nobody'"),
     ],
 )
@@ -378,6 +380,31 @@ def test_export_writes_the_accepted_images(dataset, capsys, layout):
     assert "4 images" in out
     assert DISCLAIMER in out
     assert (dataset / "out" / "README.md").is_file()
+
+
+@pytest.mark.parametrize("layout", ["imagefolder", "dicom"])
+def test_provenance_of_an_export_is_intact_until_a_pixel_changes(dataset, capsys, layout):
+    assert main(["export", "--dataset", "mine", "--format", layout, "--out", "out"]) == 0
+    capsys.readouterr()
+    assert main(["provenance", "out", "--json"]) == 0
+    checks = json_lines(capsys)
+    assert [check["state"] for check in checks] == ["intact"] * 4
+    assert checks[0]["record"]["synthetic"] is True and checks[0]["signature"] is None
+    path = dataset / checks[0]["path"]
+    content = bytearray(path.read_bytes())
+    content[-40] ^= 0xFF
+    path.write_bytes(content)
+    assert main(["provenance", "out"]) == 1
+    assert capsys.readouterr().out.startswith(f"changed {checks[0]['path']}\n    The")
+
+
+def test_provenance_of_what_is_not_ours_is_the_users_mistake(here, capsys):
+    lesion_picture(here / "photo.png")
+    (here / "notes.txt").write_text("x")
+    assert main(["provenance", "photo.png", "notes.txt"]) == 2
+    out = capsys.readouterr()
+    assert [line for line in out.out.splitlines() if not line.startswith(" ")] == ["none photo.png", "none notes.txt"]
+    assert "2 of 2 files carry no record" in out.err and len(out.err.splitlines()) == 1
 
 
 def test_export_into_a_folder_in_use_is_refused(dataset, capsys):

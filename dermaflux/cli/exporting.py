@@ -1,7 +1,8 @@
-"""The verb export: a dataset's accepted images leave as files."""
+"""The verbs that let datasets out, and check what is outside."""
 
-from dermaflux.cli.commands import Export
-from dermaflux.cli.output import ProgressBar, write_line
+from dermaflux.cli.dataset_commands import Export, Provenance
+from dermaflux.cli.output import ProgressBar, write_json, write_line
+from dermaflux.domain.errors import ImageNotReadable
 from dermaflux.domain.records import DISCLAIMER
 from dermaflux.services import Services
 
@@ -17,3 +18,24 @@ def export(services: Services, command: Export) -> None:
         write_line(f"left out {count}: {why}")
     write_line(f"manifest sha256 {report.manifest_sha256}")
     write_line(DISCLAIMER)
+
+
+def provenance(services: Services, command: Provenance) -> int:
+    """Say of each file whether it is intact; 1 when any was changed. Raises ImageNotReadable when any has no record."""
+    states = []
+    for check in services.check_files(command.paths):
+        states.append(check.state)
+        if command.json:
+            write_json(check.to_dict())
+            continue
+        signed = f" (C2PA {check.signature}, {check.signed_by})" if check.signature else ""
+        write_line(f"{check.state} {check.path}{signed}")
+        for problem in check.problems:
+            write_line(f"    {problem}")
+    if "changed" in states:
+        return 1
+    if nothing := states.count("none"):
+        raise ImageNotReadable(
+            f"{nothing} of {len(states)} files carry no record of DermaFlux that can be read. Name the original files."
+        )
+    return 0

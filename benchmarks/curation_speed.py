@@ -20,7 +20,8 @@ from PIL import Image
 from sqlalchemy import Engine, insert
 
 from dermaflux.curation.export import export_dataset, zip_export
-from dermaflux.curation.records import DecisionRequest, ExportFormat, ExportRequest, ImageFilter
+from dermaflux.curation.export_records import ExportFormat, ExportRequest
+from dermaflux.curation.records import DecisionRequest, ImageFilter
 from dermaflux.curation.store import CurationStore, migrate, open_engine
 from dermaflux.curation.tables import ImageRow
 from dermaflux.domain.caption import compose

@@ -5,12 +5,8 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermaflux.curation.records import (
-    ExportFormat,
-    ExportReport,
-    ExportRequest,
-    checked_dataset_name,
-)
+from dermaflux.curation.export_records import ExportFormat, ExportReport, ExportRequest
+from dermaflux.curation.records import checked_dataset_name
 from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.services.curating import Curating
 from dermaflux.services.records import OnStep

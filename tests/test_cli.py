@@ -128,6 +128,9 @@ def test_caption_needs_neither_torch_nor_a_database(tmp_path):
         (["export", "--dataset", "nobody", "--out", "o"], "no dataset 'nobody'"),
         (["evaluate", "quality", "o", "--real", "o", "--max-images", "0"], "--max-images is 0"),
         (["evaluate", "quality", "o", "--real", "o", "--seed", "-1"], "--seed is -1"),
+        (["export", "--dataset", "d", "--out", "o", "--verdicts", "maybe"], "verdict 'maybe' is not known"),
+        (["export", "--dataset", "d", "--out", "o", "--min-agreement", "2"], "min_agreement is 2"),
+        (["export", "--dataset", "d", "--out", "o", "--without", "none.txt"], "none.txt cannot be read"),
         (["provenance", "gone.png"], "gone.png does not exist"),
         (["provenance"], "No file was named"),
         (["evaluate", "coverage", "--dataset", "nobody"], "no dataset 'nobody'"),
@@ -373,13 +376,42 @@ def dataset(here, filled_data):
     return here
 
 
-@pytest.mark.parametrize("layout", ["imagefolder", "parquet", "webdataset", "dicom"])
+@pytest.mark.parametrize("layout", ["imagefolder", "parquet", "webdataset", "dicom", "coco"])
 def test_export_writes_the_accepted_images(dataset, capsys, layout):
     assert main(["export", "--dataset", "mine", "--format", layout, "--out", "out"]) == 0
     out = capsys.readouterr().out
     assert "4 images" in out
     assert DISCLAIMER in out
     assert (dataset / "out" / "README.md").is_file()
+
+
+def test_export_takes_filters_and_says_what_stays_behind(dataset, capsys):
+    assert main(["export", "--dataset", "mine", "--out", "all"]) == 0
+    names = sorted(path.stem for path in (dataset / "all" / "sidecars").iterdir())
+    whole = json.loads((dataset / "all" / "sidecars" / f"{names[0]}.json").read_text())["sha256"]
+    (dataset / "drop.txt").write_text(f"{whole}\n")
+    flags = ["--without", "drop.txt", "--max-per-diagnosis", "2", "--verdicts", "accept,unsure"]
+    flags += ["--min-agreement", "0.5"]
+    assert main(["export", "--dataset", "mine", "--out", "some", *flags]) == 0
+    out = capsys.readouterr().out
+    assert "left out 1: excluded by name" in out and "left out 1: over the cap of its diagnosis" in out
+    assert "2 images" in out
+
+
+def test_export_is_signed_when_a_certificate_is_configured(dataset, capsys, monkeypatch, signing_files):
+    monkeypatch.setenv("DERMAFLUX_C2PA_CERT", str(signing_files[0]))
+    assert main(["export", "--dataset", "mine", "--out", "out"]) == 2
+    assert "DERMAFLUX_C2PA_KEY" in complaint(capsys)
+    monkeypatch.setenv("DERMAFLUX_C2PA_KEY", str(signing_files[1]))
+    assert main(["export", "--dataset", "mine", "--out", "out"]) == 0
+    assert main(["provenance", "out"]) == 0
+    assert "(C2PA valid, DermaFlux tests)" in capsys.readouterr().out
+
+
+def test_a_push_that_fails_leaves_the_export(dataset, capsys):
+    assert main(["export", "--dataset", "mine", "--out", "out", "--push", "no name"]) == 2
+    assert "OWNER/NAME" in complaint(capsys)
+    assert main(["provenance", "out"]) == 0
 
 
 @pytest.mark.parametrize("layout", ["imagefolder", "dicom"])

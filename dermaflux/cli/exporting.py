@@ -9,14 +9,18 @@ from dermaflux.services import Services
 
 def export(services: Services, command: Export) -> None:
     """Write the dataset and say what was written and what stayed behind."""
+    choice = command.filters.choice()
     with ProgressBar("Exporting") as on_step:
-        report = services.export(command.dataset, command.format, command.out, on_step)
+        report = services.export(command.dataset, command.format, command.out, on_step, **choice)
     write_line(
         f"{report.num_images} images, {report.num_bytes} bytes, {report.format} in {report.folder}"
     )
     for why, count in report.left_out.items():
         write_line(f"left out {count}: {why}")
     write_line(f"manifest sha256 {report.manifest_sha256}")
+    write_line(f"set sha256 {report.set_sha256}")
+    if command.push is not None:
+        write_line(f"uploaded to {services.push(report.folder, command.push, public=command.public)}")
     write_line(DISCLAIMER)
 
 

@@ -1,4 +1,4 @@
-"""Which images an export takes: each filter alone, together, counted, the same every time; and the figures of the card."""
+"""Which images an export takes: each filter alone and together, counted, always the same; the figures of the card."""
 
 import json
 from dataclasses import replace

@@ -28,6 +28,7 @@ _MODULES: Mapping[type, str] = {
     commands.Classify: "judging",
     commands.Segment: "judging",
     dataset_commands.Export: "exporting",
+    dataset_commands.ImportExport: "exporting",
     dataset_commands.Provenance: "exporting",
     commands.Adherence: "evaluating",
     commands.Quality: "evaluating",

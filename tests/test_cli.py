@@ -131,6 +131,8 @@ def test_caption_needs_neither_torch_nor_a_database(tmp_path):
         (["export", "--dataset", "d", "--out", "o", "--verdicts", "maybe"], "verdict 'maybe' is not known"),
         (["export", "--dataset", "d", "--out", "o", "--min-agreement", "2"], "min_agreement is 2"),
         (["export", "--dataset", "d", "--out", "o", "--without", "none.txt"], "none.txt cannot be read"),
+        (["import", "nowhere", "--dataset", "d"], "folder nowhere does not exist"),
+        (["import", "nowhere"], "--dataset is missing"),
         (["provenance", "gone.png"], "gone.png does not exist"),
         (["provenance"], "No file was named"),
         (["evaluate", "coverage", "--dataset", "nobody"], "no dataset 'nobody'"),
@@ -406,6 +408,19 @@ def test_export_is_signed_when_a_certificate_is_configured(dataset, capsys, monk
     assert main(["export", "--dataset", "mine", "--out", "out"]) == 0
     assert main(["provenance", "out"]) == 0
     assert "(C2PA valid, DermaFlux tests)" in capsys.readouterr().out
+
+
+def test_an_export_comes_back_by_import(dataset, capsys, monkeypatch):
+    assert main(["export", "--dataset", "mine", "--format", "parquet", "--out", "out"]) == 0
+    left = capsys.readouterr().out
+    monkeypatch.setenv("DERMAFLUX_DATA_DIR", str(dataset / "another"))
+    assert main(["import", "out", "--dataset", "mine"]) == 0
+    assert "4 images in mine: 4 new to the store, 4 decisions added" in capsys.readouterr().out
+    assert main(["export", "--dataset", "mine", "--format", "parquet", "--out", "again"]) == 0
+    assert capsys.readouterr().out.replace("again", "out") == left
+    (dataset / "out" / "README.md").write_text("better")
+    assert main(["import", "out", "--dataset", "mine"]) == 2
+    assert "README.md of the export out was changed" in complaint(capsys)
 
 
 def test_a_push_that_fails_leaves_the_export(dataset, capsys):

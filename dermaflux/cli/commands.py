@@ -9,7 +9,7 @@ from typing import Annotated
 
 from tyro.conf import Positional, arg, subcommand
 
-from dermaflux.cli.dataset_commands import Export, Provenance
+from dermaflux.cli.dataset_commands import Export, ImportExport, Provenance
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Colour, Diagnosis, LesionSpec, choice, typical_colours
 
@@ -258,6 +258,7 @@ Command = (
     | Annotated[Classify, subcommand("classify")]
     | Annotated[Segment, subcommand("segment")]
     | Annotated[Export, subcommand("export")]
+    | Annotated[ImportExport, subcommand("import")]
     | Annotated[Provenance, subcommand("provenance")]
     | Annotated[Evaluate, subcommand("evaluate")]
 )

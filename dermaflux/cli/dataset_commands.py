@@ -60,6 +60,16 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ImportExport:
+    """Take an exported folder back in: the same images with the same verdicts, or nothing when anything was changed."""
+
+    folder: Positional[Path]
+    """An export as imagefolder, parquet, webdataset or coco."""
+    dataset: str
+    """The dataset they come into; made when it is missing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
     """Check that files still say truly that they are synthetic: record, pixels, XMP, signature. PNG and DICOM."""
 

@@ -1,6 +1,6 @@
-"""The verbs that let datasets out, and check what is outside."""
+"""The verbs that let datasets out, take them back in, and check what is outside."""
 
-from dermaflux.cli.dataset_commands import Export, Provenance
+from dermaflux.cli.dataset_commands import Export, ImportExport, Provenance
 from dermaflux.cli.output import ProgressBar, write_json, write_line
 from dermaflux.domain.errors import ImageNotReadable
 from dermaflux.domain.records import DISCLAIMER
@@ -21,6 +21,18 @@ def export(services: Services, command: Export) -> None:
     write_line(f"set sha256 {report.set_sha256}")
     if command.push is not None:
         write_line(f"uploaded to {services.push(report.folder, command.push, public=command.public)}")
+    write_line(DISCLAIMER)
+
+
+def importexport(services: Services, command: ImportExport) -> None:
+    """Take the export in and say what came."""
+    with ProgressBar("Importing") as on_step:
+        report = services.import_export(command.folder, command.dataset, on_step)
+    write_line(
+        f"{report.num_images} images in {report.dataset}: {report.num_new_images} new to the store, "
+        f"{report.num_decisions} decisions added"
+    )
+    write_line(f"set sha256 {report.set_sha256}")
     write_line(DISCLAIMER)
 
 

@@ -10,11 +10,13 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from dermaflux.curation.export_store import Candidate
 from dermaflux.curation.judgements import Judgement
 from dermaflux.domain.records import DISCLAIMER, StoredImage
+
+if TYPE_CHECKING:
+    from dermaflux.curation.export_store import Candidate
 
 SIDECAR_FOLDER, SIDECAR_LINES = "sidecars", "sidecars.jsonl"
 SCHEMA = "dermaflux-sidecar-1"
@@ -42,7 +44,7 @@ class SetHash:
         return self._hash.hexdigest()
 
 
-def sidecar_of(image: StoredImage, candidate: Candidate, said: Iterable[Judgement]) -> dict[str, Any]:
+def sidecar_of(image: StoredImage, candidate: "Candidate", said: Iterable[Judgement]) -> dict[str, Any]:
     """What is said of one image. `generated` is the record inside its file, spec and caption included."""
     return {
         "schema": SCHEMA,

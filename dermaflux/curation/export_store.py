@@ -1,4 +1,4 @@
-"""The part of the store that exports read and imports write: candidates, standing verdicts, images taken in at once.
+"""The part of the store that exports read: candidates and standing verdicts.
 
 Short transactions, one a call; records cross the border, ORM objects never do. It writes no file of an export.
 """
@@ -28,7 +28,7 @@ class Candidate:
 
 
 class ExportStore(ImageStore):
-    """What leaves a dataset, and what comes back."""
+    """What leaves a dataset."""
 
     def candidates(self, dataset: str) -> tuple[Candidate, ...]:
         """All images with a verdict in a dataset, ordered by content hash: an order that outlives the database.

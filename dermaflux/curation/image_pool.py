@@ -31,7 +31,7 @@ class ImagePool:
         """
         if sha256_of(content) != sha256:
             raise DataNotFound(f"The image file {sha256}.png is gone. Restore it from a backup.")
-        name = f"{sha256[:2]}/{sha256}.png"
+        name = _name_of(sha256)
         target = self.folder / name
         with storage_errors("write the image"):
             if target.is_file() and target.stat().st_size == len(content):
@@ -39,6 +39,10 @@ class ImagePool:
             target.parent.mkdir(parents=True, exist_ok=True)
             _write_durably(target, content)
         return name
+
+    def holds(self, sha256: str) -> bool:
+        """Whether the content of that hash has its file here."""
+        return self.path(_name_of(sha256)).is_file()
 
     def path(self, name: str | Path) -> Path:
         """Where a stored file is; an absolute path stays as it is."""
@@ -60,6 +64,10 @@ class ImagePool:
         if sha256_of(content) != sha256:
             raise ImageNotReadable(f"{self.path(name)} was changed after it was stored. Restore it from a backup.")
         return content
+
+
+def _name_of(sha256: str) -> str:
+    return f"{sha256[:2]}/{sha256}.png"
 
 
 def _write_durably(target: Path, content: bytes) -> None:

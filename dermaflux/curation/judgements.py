@@ -44,9 +44,14 @@ class Judgement:
 
 def pseudonym(dataset_id: str, reviewer: str) -> str:
     """The reviewer's name in exports of that dataset; who came in under a pseudonym keeps it."""
-    if _PSEUDONYM.fullmatch(reviewer):
+    if is_pseudonym(reviewer):
         return reviewer
     return f"reviewer-{hmac.digest(dataset_id.encode(), reviewer.encode(), hashlib.sha256).hex()[:16]}"
+
+
+def is_pseudonym(reviewer: str) -> bool:
+    """Whether a name is one of those that `pseudonym` gives."""
+    return _PSEUDONYM.fullmatch(reviewer) is not None
 
 
 def import_note(decided_at: str) -> str:

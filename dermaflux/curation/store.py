@@ -12,7 +12,7 @@ from sqlalchemy.orm import Session
 
 from dermaflux.curation import chain, lookups, queries, rows, verdicts
 from dermaflux.curation.database import migrate, open_engine
-from dermaflux.curation.export_store import ExportStore
+from dermaflux.curation.import_store import ImportStore
 from dermaflux.curation.records import (
     ChainReport,
     Dataset,
@@ -30,7 +30,7 @@ from dermaflux.domain.records import StoredImage
 __all__ = ["CurationStore", "migrate", "open_engine"]
 
 
-class CurationStore(ExportStore):
+class CurationStore(ImportStore):
     """Images, datasets and decisions in one migrated database, image files in one folder."""
 
     def create_dataset(

@@ -5,7 +5,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermaflux.curation.export_records import ExportFormat, ExportReport, ExportRequest, ExportTools
+from dermaflux.curation.export_records import (
+    ExportFormat,
+    ExportReport,
+    ExportRequest,
+    ExportTools,
+    ImportReport,
+)
 from dermaflux.curation.records import checked_dataset_name
 from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.services.curating import Curating
@@ -55,6 +61,12 @@ class Exporting(Curating):
         from dermaflux.curation.export_push import push_to_hub
 
         return push_to_hub(folder, repository, public=public)
+
+    def import_export(self, folder: Path, dataset: str, on_step: OnStep | None = None) -> ImportReport:
+        """Take an exported folder back in: the same images, with their verdicts as new decisions, or nothing."""
+        from dermaflux.curation.import_export import import_export
+
+        return import_export(self._store(), folder, dataset, on_step)
 
     def check_files(self, paths: Iterable[Path]) -> "Iterator[FileCheck]":
         """What each file says of itself and whether it is true; a folder stands for its .png and .dcm files.

@@ -1,0 +1,128 @@
+"""The part of the store that imports write: images with their verdicts, all of them or none.
+
+It checks no export; what comes in has been checked. Records cross the border, ORM objects never do.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from dermaflux.curation import chain, judgements, lookups, rows, verdicts
+from dermaflux.curation.export_store import ExportStore
+from dermaflux.curation.import_records import IncomingImage, ReadSidecar
+from dermaflux.curation.judgements import Judgement
+from dermaflux.curation.tables import CurrentDecisionRow, DatasetRow, DecisionRow, ImageRow
+from dermaflux.domain.identifiers import new_id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TakenIn:
+    """What came in: all images, those new to the store, and the decisions added to the chain."""
+
+    num_images: int
+    num_new_images: int
+    num_decisions: int
+
+
+class ImportStore(ExportStore):
+    """What comes back into a dataset."""
+
+    def take_in(self, dataset: str, images: Iterable[IncomingImage]) -> TakenIn:
+        """Keep images with their verdicts in a dataset, made when it is missing: all of them, or none.
+
+        Files are written while the images come, rows and decisions in one transaction at the end; whatever is raised
+        on the way (by `images` too) takes the new files away again. Images that are known keep their own assessment.
+        Raises ImageNotReadable, DataNotFound (no record in a file) or StorageNotWritable.
+        """
+        waiting: list[_Waiting] = []
+        try:
+            for image in images:
+                waiting.append(self._written(image))
+            with self._write() as session:
+                return _add_all(session, dataset, waiting)
+        except BaseException:
+            self._take_away(waiting)
+            raise
+
+    def _written(self, image: IncomingImage) -> "_Waiting":
+        content, sidecar = rows.image_content(image.png), image.sidecar
+        with self._read() as session:
+            is_known = lookups.image_by_content(session, content.content_sha256) is not None
+        name, is_new_file = None, False
+        if not is_known:
+            is_new_file = not self.pool.holds(sidecar.sha256)
+            name = self.pool.write(content.png, sidecar.sha256)
+        return _Waiting(content=replace(content, png=b""), sidecar=sidecar, path=name, is_new_file=is_new_file)
+
+    def _take_away(self, waiting: Iterable["_Waiting"]) -> None:
+        for image in waiting:
+            if image.is_new_file and image.path is not None:
+                with self._read() as session:  # another may have stored the same image in the meantime
+                    is_used = session.scalar(select(ImageRow.id).where(ImageRow.sha256 == image.sidecar.sha256))
+                if is_used is None:
+                    self.pool.path(image.path).unlink(missing_ok=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Waiting:
+    """An image whose file is written and whose row is not; path None when the store knows its content already."""
+
+    content: rows.ImageContent
+    sidecar: ReadSidecar
+    path: str | None
+    is_new_file: bool
+
+
+def _add_all(session: Session, dataset: str, waiting: Sequence[_Waiting]) -> TakenIn:
+    home = _dataset(session, dataset)
+    num_new_images = num_decisions = 0
+    for image in waiting:
+        row = lookups.image_by_content(session, image.content.content_sha256)
+        if row is None:
+            row = _new_row(image)
+            session.add(row)
+            session.flush()
+            num_new_images += 1
+        num_decisions += sum(_decide(session, home.id, row, said) for said in image.sidecar.judgements)
+    return TakenIn(num_images=len(waiting), num_new_images=num_new_images, num_decisions=num_decisions)
+
+
+def _dataset(session: Session, name: str) -> DatasetRow:
+    row = session.scalars(select(DatasetRow).where(DatasetRow.name == name)).first()
+    if row is None:
+        row = DatasetRow(id=new_id(), name=name, owner="", description="", created_at=datetime.now(UTC))
+        session.add(row)
+        session.flush()
+    return row
+
+
+def _new_row(image: _Waiting) -> ImageRow:
+    assert image.path is not None, "a known image was removed while it was taken in; nothing removes images"
+    row = ImageRow(id=new_id(), sha256=image.sidecar.sha256, path=image.path, created_at=datetime.now(UTC))
+    rows.fill_content(row, image.content)
+    rows.fill_assessment(row, image.sidecar.assessment)
+    row.memorised = image.sidecar.memorised
+    return row
+
+
+def _decide(session: Session, dataset_id: str, image: ImageRow, said: Judgement) -> bool:
+    current = session.get(CurrentDecisionRow, (dataset_id, image.id, said.reviewer))
+    if current is not None and (current.verdict, current.realism) == (said.verdict.value, said.realism):
+        return False
+    event = DecisionRow(
+        id=new_id(),
+        created_at=datetime.now(UTC),
+        reviewer=said.reviewer,
+        dataset_id=dataset_id,
+        image_id=image.id,
+        verdict=said.verdict.value,
+        realism=said.realism,
+        tags=list(said.tags),
+        note=judgements.import_note(said.decided_at),
+    )
+    chain.append(session, event, image.sha256)
+    verdicts.refresh(session, event)
+    return True

@@ -81,7 +81,7 @@ def _explained(repository: str) -> Iterator[None]:
         ) from error
     except errors.HfHubHTTPError as error:
         raise InvalidRequest(_refusal(repository, error.response.status_code, str(error))) from error
-    except (errors.OfflineModeIsEnabled, OSError) as error:
+    except (errors.OfflineModeIsEnabled, errors.HTTPError, OSError) as error:  # HTTPError: no answer at all
         raise DataNotFound(
             f"The hub cannot be reached ({_first_line(str(error))}). Connect to the internet and unset HF_HUB_OFFLINE."
         ) from error

@@ -75,7 +75,7 @@ def check_file(path: Path) -> FileCheck:
 def _check_picture(path: Path, content: bytes) -> FileCheck:
     found = inspect(content)
     problems = _pixel_problems(found.intact)
-    if _xmp_of(content).find(DIGITAL_SOURCE_TYPE) < 0:
+    if f"DigitalSourceType>{DIGITAL_SOURCE_TYPE}</" not in _xmp_of(content):
         problems.append("The XMP packet that says trainedAlgorithmicMedia is gone.")
     signed = read_credentials(content)
     if signed and signed.holds is False:

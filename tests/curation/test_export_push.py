@@ -2,6 +2,7 @@
 
 import base64
 import json
+import socket
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -150,3 +151,11 @@ def test_what_cannot_be_pushed_is_refused_before_the_hub_is_asked(exported, tmp_
         push_to_hub(exported, "no name/at all")
     with pytest.raises(DataNotFound, match="cannot be reached"):
         push_to_hub(exported, "owner/lesions")
+
+
+def test_a_hub_that_does_not_answer_is_said_to_be_out_of_reach(exported, monkeypatch):
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: connections are refused
+        with pytest.raises(DataNotFound, match="cannot be reached"):
+            push_to_hub(exported, "owner/lesions", endpoint=f"http://127.0.0.1:{taken.getsockname()[1]}")

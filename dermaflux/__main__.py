@@ -36,6 +36,10 @@ _MODULES: Mapping[type, str] = {
     commands.Diversity: "evaluating",
     commands.Artefacts: "evaluating",
     commands.Coverage: "evaluating",
+    commands.Duplicates: "duplicating",
+    commands.ImportReal: "importing",
+    commands.Purge: "retaining",
+    commands.Forget: "retaining",
 }
 
 

@@ -48,6 +48,12 @@ class Settings(BaseSettings):
     """A certificate chain in PEM: what is exported is then signed (C2PA). Needs c2pa_key and c2pa-python."""
     c2pa_key: Path | None = None
     """The private key of c2pa_cert, PKCS #8 in PEM without a password."""
+    max_images_per_user: int | None = Field(default=None, ge=1)
+    """How many images one user may keep; without it as many as there is room for."""
+    disk_budget_gb: float | None = Field(default=None, gt=0)
+    """How much the data folder may hold; near it a warning is shown, at it nothing new is made."""
+    purge_rejected_after_days: int | None = Field(default=None, ge=0)
+    """Remove images so many days after they were rejected everywhere; without it they stay."""
     host: str | None = None
     """The address to serve on; without it Gradio's own choice (GRADIO_SERVER_NAME or 127.0.0.1)."""
     port: int = Field(default=7860, ge=1, le=65535)

@@ -105,10 +105,29 @@ class Endpoints:
         yield from self._answers(job.job_id)
 
     @in_words
-    def decide(self, request: gr.Request, image_id: str, verdict: str, dataset: str) -> Answer:
-        """Accept, reject or unsure: a verdict on one generated image in a dataset."""
-        stored = self._services.decide(dataset, image_id, user_of(request), verdict)
-        return {"image_id": stored.image_id, "verdict": stored.verdict, "dataset": dataset}
+    def decide(
+        self,
+        request: gr.Request,
+        image_id: str,
+        verdict: str,
+        dataset: str,
+        expected_version: int | None = None,
+        request_id: str | None = None,
+    ) -> Answer:
+        """Accept, reject or unsure: a verdict on one generated image in a dataset.
+
+        expected_version: the version the image was seen with (0: undecided); refused when it is decided since.
+        request_id: any text of one's own; a request sent again with it is stored once.
+        """
+        stored = self._services.decide(
+            dataset, image_id, user_of(request), verdict, expected_version=expected_version, request_id=request_id
+        )
+        return {
+            "image_id": stored.image_id,
+            "verdict": stored.verdict,
+            "dataset": dataset,
+            "version": stored.version,
+        }
 
     @in_words
     def undo(self, request: gr.Request, dataset: str) -> Answer:

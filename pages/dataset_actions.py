@@ -9,7 +9,7 @@ import gradio as gr
 from dermaflux.domain.records import StoredImage
 from pages.components.card_view import Card, requested_of, stored_card
 from pages.components.pictures import thumbnail_uri
-from pages.page import in_words
+from pages.page import in_words, user_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -57,19 +57,19 @@ class DatasetActions:
         return gr.Dropdown(choices=sorted({*names, current}))
 
     @in_words
-    def first_page(self, dataset: str, shown: str) -> tuple[Any, ...]:
+    def first_page(self, dataset: str, shown: str, request: gr.Request) -> tuple[Any, ...]:
         """The newest images of a verdict."""
-        return self._page(dataset, shown, FIRST_PLACE["trail"])
+        return self._page(dataset, shown, FIRST_PLACE["trail"], user_of(request))
 
     @in_words
-    def later_page(self, dataset: str, shown: str, place: Place) -> tuple[Any, ...]:
+    def later_page(self, dataset: str, shown: str, place: Place, request: gr.Request) -> tuple[Any, ...]:
         """The page after the one that is shown."""
-        return self._page(dataset, shown, [*place["trail"], place["next"]])
+        return self._page(dataset, shown, [*place["trail"], place["next"]], user_of(request))
 
     @in_words
-    def earlier_page(self, dataset: str, shown: str, place: Place) -> tuple[Any, ...]:
+    def earlier_page(self, dataset: str, shown: str, place: Place, request: gr.Request) -> tuple[Any, ...]:
         """The page before the one that is shown."""
-        return self._page(dataset, shown, place["trail"][:-1] or FIRST_PLACE["trail"])
+        return self._page(dataset, shown, place["trail"][:-1] or FIRST_PLACE["trail"], user_of(request))
 
     @in_words
     def export(self, dataset: str, layout: str) -> tuple[str, str]:
@@ -77,8 +77,10 @@ class DatasetActions:
         path = self._services.export_zip(dataset, layout)
         return str(path), f"{html.escape(path.name)} is ready. For training splits only."
 
-    def _page(self, dataset: str, shown: str, trail: list[str | None]) -> tuple[Any, ...]:
-        page = self._services.page(dataset, verdict=shown, after=trail[-1], limit=self._page_size)
+    def _page(self, dataset: str, shown: str, trail: list[str | None], viewer: str) -> tuple[Any, ...]:
+        page = self._services.page(
+            dataset, verdict=shown, after=trail[-1], limit=self._page_size, viewer=viewer
+        )
         cards = [self._card(stored) for stored in page.images]
         before = self._page_size * (len(trail) - 1)
         text = f"{before + 1}–{before + len(cards)} of {page.total}" if cards else ""

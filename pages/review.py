@@ -32,7 +32,7 @@ class ReviewActions:
         """
         try:
             stored = self._services.decide(dataset, evt.image_id, user_of(request), evt.verdict)
-            return gr.HTML(verdicts={stored.image_id: stored.verdict}), self.counts(dataset)
+            return gr.HTML(verdicts={stored.image_id: stored.verdict}), self.counts(dataset, request)
         except DermaFluxError as error:
             return gr.HTML(refusals={evt.image_id: str(error)}), gr.skip()
 
@@ -41,7 +41,7 @@ class ReviewActions:
         """Take back the visitor's last verdict in the dataset."""
         undone = self._services.undo(dataset, user_of(request))
         gr.Info("The last verdict was taken back.", duration=3)
-        return gr.HTML(verdicts={undone.image_id: undone.verdict}), self.counts(dataset)
+        return gr.HTML(verdicts={undone.image_id: undone.verdict}), self.counts(dataset, request)
 
     @in_words
     def saliency(self, evt: gr.EventData) -> Any:
@@ -57,9 +57,9 @@ class ReviewActions:
         )
 
     @in_words
-    def counts(self, dataset: str) -> str:
-        """The counts of a dataset as HTML."""
-        return counts_html(self._services.counts(dataset))
+    def counts(self, dataset: str, request: gr.Request) -> str:
+        """The counts of a dataset as HTML, as far as the visitor may see them."""
+        return counts_html(self._services.counts(dataset, viewer=user_of(request)))
 
 
 def wire_review(

@@ -8,10 +8,11 @@ import gradio as gr
 from pages import about, dataset, generate
 from pages.api import add_api
 from pages.components.web import plain_html, read_web
-from pages.page import disclaimer
+from pages.page import IN_WORDS, disclaimer
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
+    from dermaflux.services.limits import DiskUse
 
 TITLE = "DermaFlux"
 _KEEP_CACHE_S = 24 * 3600
@@ -24,6 +25,8 @@ def build_app(services: "Services") -> gr.Blocks:
     ) as app:
         plain_html(_header(services.settings.model))
         disclaimer()
+        disk_note = plain_html("", elem_id="disk-note")
+        app.load(lambda: disk_note_html(services.disk_use()), outputs=disk_note, **IN_WORDS)
         add_api(services)
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Generate", id="generate"):
@@ -33,6 +36,12 @@ def build_app(services: "Services") -> gr.Blocks:
             with gr.Tab("About and limits", id="about"):
                 about.build()
     return app
+
+
+def disk_note_html(use: "DiskUse | None") -> str:
+    """What is said above the tabs when the disk budget is nearly used up, else nothing."""
+    warning = use and use.warning
+    return f'<p class="df-notice" role="alert"><span>{html.escape(warning)}</span></p>' if warning else ""
 
 
 def _header(model: str) -> str:

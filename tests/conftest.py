@@ -66,6 +66,7 @@ def tiny_models(tmp_path_factory) -> Path:
     facts = PipelineFacts(size_px=64, num_steps=3, guidance_scale=1.5, text_tokens=64, licence="for tests only")
     save_facts(folder / "nano", facts)
     _save_tiny_classifier(folder / "classifier")
+    _save_tiny_descriptor(folder / "descriptor")
     (folder / "segmenter").symlink_to(EMBEDDED_MODELS / "segmenter")
     (assets / "measurement").symlink_to(EMBEDDED_MODELS.parent / "measurement")
     return folder
@@ -196,3 +197,14 @@ def signing_files(tmp_path_factory):
         key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption())
     )
     return folder / "chain.pem", folder / "key.pem"
+
+
+def _save_tiny_descriptor(folder: Path) -> None:
+    from dermaflux.classification.descriptor import (
+        DescriptorConfig,
+        DescriptorNet,
+        save_descriptor,
+    )
+
+    config = DescriptorConfig(size_px=64, num_features=16)
+    save_descriptor(folder, DescriptorNet(config), config, {})

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -126,6 +127,10 @@ def test_caption_needs_neither_torch_nor_a_database(tmp_path):
         (["generate", *LESION, "--out", "o", "--model", "bano"], "model 'bano' is not known"),
         (["generate", *LESION, "--out", "o", "--adapter", "nope"], "adapter 'nope' is not known"),
         (["export", "--dataset", "nobody", "--out", "o"], "no dataset 'nobody'"),
+        (["duplicates"], "Name pictures or folders, or a --dataset"),
+        (["duplicates", "o", "--dataset", "d"], "one of the two"),
+        (["duplicates", "o"], "no calibrated threshold"),
+        (["duplicates", "o", "--distance", "3"], "must lie in 0..2"),
         (["evaluate", "quality", "o", "--real", "o", "--max-images", "0"], "--max-images is 0"),
         (["evaluate", "quality", "o", "--real", "o", "--seed", "-1"], "--seed is -1"),
         (["export", "--dataset", "d", "--out", "o", "--verdicts", "maybe"], "verdict 'maybe' is not known"),
@@ -502,6 +507,27 @@ def test_evaluate_quality_and_memorisation_against_a_folder(here, capsys, table)
     assert report["nearest"][0]["distance"] == pytest.approx(0, abs=1e-5)
     assert report["nearest"][0]["is_copy"]
     assert report["calibration"]["num_same_lesion_pairs"] == (12 if table else 0)
+
+
+def test_duplicates_within_files_and_leaks_into_others(here, capsys):
+    for folder in ("ours", "real"):
+        Path(folder).mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(5):
+        noise = rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        Image.fromarray(noise).resize((96, 96), Image.Resampling.BICUBIC).save(f"ours/{i}.png")
+    Image.open("ours/1.png").save("ours/same.bmp")
+    Image.open("ours/2.png").resize((70, 70)).save("ours/smaller.jpg", quality=90)
+    Image.open("ours/3.png").save("real/3.png")
+    asked = ["duplicates", "ours", "--distance", "0", "--json"]
+    assert main(asked) == 0
+    (report,) = json_lines(capsys)
+    assert report["groups"] == [["ours/1.png", "ours/same.bmp"], ["ours/2.png", "ours/smaller.jpg"]]
+    assert {(p["first"], p["kind"]) for p in report["pairs"]} == {("ours/1.png", "exact"), ("ours/2.png", "perceptual")}
+    assert main([*asked, "--against", "real"]) == 0
+    (report,) = json_lines(capsys)
+    leak = {"first": "ours/3.png", "second": "3.png", "kind": "exact", "distance": 0.0}
+    assert report == {"num_images": 7, "num_reference": 1, "leaks": [leak]}
 
 
 def test_evaluate_quality_in_the_features_of_another_model(here, capsys):

@@ -13,6 +13,7 @@ from dermaflux.domain.errors import (
     InvalidRequest,
     ModelNotAvailable,
     QueueFull,
+    StaleDecision,
     StorageNotWritable,
 )
 from dermaflux.domain.lesion import LesionSpec
@@ -247,6 +248,33 @@ def test_a_verdict_on_no_image_makes_no_dataset(services):
 def test_an_unknown_verdict_names_the_choices(services):
     with pytest.raises(InvalidRequest, match="accept, reject, unsure"):
         services.decide("mine", "x", "ann", "maybe")
+
+
+def test_a_blinded_review_from_assignment_to_settlement(services):
+    job = services.submit_generation("ann", request(services, num_images=2))
+    ids = [e.stored.image_id for e in services.follow(job.job_id) if isinstance(e, Finished)]
+    services.create_dataset("mine")
+    services.set_review_plan("mine", reviewers_per_image=2, blinded=True)
+    assert services.review_plan("mine").blinded
+    for reviewer, verdict in (("ann", "accept"), ("bob", "reject")):
+        for given in services.next_assignments("mine", reviewer):
+            assert services.renew_assignments("mine", reviewer) > 0
+            seen = given.image.version
+            shown = services.decide("mine", given.image.image_id, reviewer, verdict, expected_version=seen)
+            assert shown.verdict == verdict, "nobody sees more than his own verdict before both are in"
+            if reviewer == "ann":
+                assert services.image(shown.image_id, "mine", "bob").verdict is None
+                assert services.counts("mine", viewer="bob").undecided == 2
+                assert services.page("mine", verdict="accept", viewer="bob").images == ()
+    with pytest.raises(StaleDecision, match="bob said reject"):
+        services.decide("mine", ids[0], "cem", "accept", expected_version=0)
+    services.give_back_assignments("mine", "ann")
+    assert services.agreement("mine").num_images == services.num_disputes("mine") == 2
+    first = services.disputes("mine")[0].image
+    settled = services.adjudicate("mine", first.image_id, "cem", "accept", expected_version=first.version)
+    assert settled.verdict == "accept"
+    assert services.num_disputes("mine") == 1
+    assert services.undo("mine", "cem").verdict == "reject"
 
 
 def test_a_missing_model_is_refused_in_words(settings, tmp_path):

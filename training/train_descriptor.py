@@ -1,8 +1,8 @@
-"""Train the descriptor that says which lesion is on a picture: `python -m training.train_descriptor PRESET [--field value ...]`.
+"""Train the descriptor of lesions: `python -m training.train_descriptor PRESET [--field value ...]`.
 
 Contrastive learning on HAM10000, split train: two views of one lesion (two pictures of it where there are, else one
 picture turned, cropped, recoloured and blurred twice) are to be nearest among the lesions of the batch (InfoNCE, as in
-SimCLR, Chen 2020, arXiv 2002.05709). Judged on pairs of pictures of val. It sets no threshold and reads no diagnosis.
+SimCLR, Chen 2020, arXiv 2002.05709). Judged, and its threshold set, on pictures of val. It reads no diagnosis.
 """
 
 import json
@@ -17,25 +17,26 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from safetensors.torch import save_file
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 
-from dermaflux.classification.checkpoint import file_sha256
 from dermaflux.classification.descriptor import (
-    CONFIG_NAME,
-    WEIGHTS_NAME,
     DescriptorConfig,
     DescriptorNet,
     LesionDescriptor,
-    facts_of,
+    save_descriptor,
 )
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import Split
-from dermaflux.evaluation.memorisation import calibrate
+from dermaflux.evaluation.memorisation import (
+    Calibration,
+    RealFeatures,
+    calibrate,
+    calibrate_on_unseen,
+)
 from training.augmentation import AugmentConfig, random_views
-from training.checkpoints import load_checkpoint, save_checkpoint, write_whole
+from training.checkpoints import load_checkpoint, save_checkpoint
 from training.classifier_data import HAM_NAME
 from training.dataset import LesionDataset, load_ham10000
 from training.imagenet import start_from_imagenet
@@ -156,7 +157,8 @@ class DescriptorTrainer:
         self.network.train()
         with autocast(run.precision, run.device):
             vectors = self.network(torch.cat([first, second]))
-        loss = info_nce(*vectors.chunk(2), run.temperature)
+        mine, partners = vectors.chunk(2)
+        loss = info_nce(mine, partners, run.temperature)
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0)
@@ -171,6 +173,11 @@ class DescriptorTrainer:
         """Same-lesion pairs of val found where 1 % of its pictures are taken for another lesion, and the AUC."""
         found = calibrate(self._vectors(self.val.pixels), self.val.lesion_ids, 0.01)
         return {"same_lesion_found": found.same_lesion_found or 0.0, "same_lesion_auc": found.same_lesion_auc or 0.0}
+
+    def calibration(self) -> Calibration:
+        """How near pictures of val come to one of train, and to one another when they show one lesion."""
+        unseen = RealFeatures(features=self._vectors(self.val.pixels), lesion_ids=self.val.lesion_ids)
+        return calibrate_on_unseen(self._vectors(self.train.pixels), unseen)
 
     def save(self) -> None:
         """Write the checkpoint: temporary file, then moved."""
@@ -188,20 +195,14 @@ class DescriptorTrainer:
 
     def export(self) -> Path:
         """Write the folder that the product loads, in float16; its path."""
-        out = self.run.out
-        out.mkdir(parents=True, exist_ok=True)
-        state = {name: _half(value) for name, value in self.network.state_dict().items()}
-        partial = out / f".{WEIGHTS_NAME}.partial"
-        save_file(state, partial, metadata={"format": "pt"})
-        partial.chmod(0o644)  # safetensors writes for the owner alone
-        digest = file_sha256(partial)
-        partial.replace(out / WEIGHTS_NAME)
-        rest = {"licence": LICENCE, "data": HAM_NAME, "data_sha256": self.fingerprint, "val": self.judge()}
+        found = self.calibration()
+        rest = {"licence": LICENCE, "data": HAM_NAME, "data_sha256": self.fingerprint}
+        rest |= {"copy_distance": found.threshold, "calibration": asdict(found)}
         rest |= {"start": "ImageNet, EfficientNet-Lite0 (Google, Apache 2.0)" if self.run.pretrained else "random"}
-        facts = facts_of(self.run.network, digest, rest | {"num_steps": self.step, "minutes": round(self.minutes, 1)})
-        write_whole(out / CONFIG_NAME, json.dumps(facts, indent=2) + "\n")
-        LesionDescriptor.load(out)  # what was written can be read
-        return out
+        rest |= {"num_steps": self.step, "minutes": round(self.minutes, 1)}
+        save_descriptor(self.run.out, self.network, self.run.network, rest)
+        LesionDescriptor.load(self.run.out)  # what was written can be read
+        return self.run.out
 
     def _pairs(self, rng: torch.Generator) -> tuple[Tensor, Tensor]:
         """Two views of each lesion drawn, (B, 3, S, S) in -1..1."""
@@ -268,10 +269,6 @@ def _two_of(pictures: Sequence[int], rng: torch.Generator) -> tuple[int, int]:
         return index, index
     first, second = torch.randperm(len(pictures), generator=rng)[:2].tolist()
     return pictures[first], pictures[second]
-
-
-def _half(value: Tensor) -> Tensor:
-    return value.detach().cpu().half().contiguous() if value.is_floating_point() else value.detach().cpu()
 
 
 @program

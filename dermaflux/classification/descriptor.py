@@ -2,11 +2,11 @@
 
 The first stages of an EfficientNet-Lite0, pooled and projected, trained to tell lesions apart whatever the turn, crop,
 light and sharpness (`training/train_descriptor.py`; after SSCD, Pizzi 2022, arXiv 2202.10261). Memorisation, duplicates
-and leaks are looked for in it. It knows no diagnosis and sets no threshold.
+and leaks are looked for in it. It knows no diagnosis; its threshold was calibrated by the trainer.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -16,7 +16,7 @@ import timm
 import torch
 from PIL import Image
 from safetensors import SafetensorError
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from dermaflux.classification.checkpoint import file_sha256
@@ -42,7 +42,7 @@ class DescriptorNet(nn.Module):
     def __init__(self, config: DescriptorConfig) -> None:
         super().__init__()
         self.backbone = timm.create_model(config.backbone, features_only=True, out_indices=(3,))
-        width = self.backbone.feature_info.channels()[-1]
+        width: int = self.backbone.feature_info.channels()[-1]  # type: ignore[union-attr, operator] - timm's own
         self.power = nn.Parameter(torch.tensor(3.0))
         self.project = nn.Linear(width, config.num_features)
 
@@ -55,6 +55,9 @@ class DescriptorNet(nn.Module):
 
 class LesionDescriptor:
     """The trained network behind one call. Safe to use from many threads."""
+
+    copy_distance: float | None = None
+    """Nearer than this (1 - cosine) two pictures are taken for one lesion; None where it was not calibrated."""
 
     def __init__(self, network: DescriptorNet, config: DescriptorConfig, sha256: str, device: str = "cpu") -> None:
         self.config, self.sha256 = config, sha256
@@ -77,7 +80,9 @@ class LesionDescriptor:
             raise ModelNotAvailable(
                 f"{folder / WEIGHTS_NAME} is not the file its config describes (the SHA-256 differs). Restore both."
             )
-        return cls(network, config, found, device)
+        descriptor = cls(network, config, found, device)
+        descriptor.copy_distance = facts.get("copy_distance")
+        return descriptor
 
     def embed(self, images: Sequence[Image.Image]) -> np.ndarray:
         """Unit vectors (N, num_features) float32 of the largest centred squares; mirror images give the same."""
@@ -112,6 +117,18 @@ def scaled(pixels_BHWC: Tensor) -> Tensor:
     return (pixels_BHWC.permute(0, 3, 1, 2).float() / 127.5 - 1).contiguous(memory_format=torch.channels_last)
 
 
-def facts_of(config: DescriptorConfig, weights_sha256: str, rest: dict[str, Any]) -> dict[str, Any]:
-    """What a descriptor's config.json says: the network, the hash of its weights, and what the trainer adds."""
-    return {"network": asdict(config), "weights_sha256": weights_sha256} | rest
+def save_descriptor(folder: Path, network: DescriptorNet, config: DescriptorConfig, rest: Mapping[str, Any]) -> None:
+    """Write the folder that `LesionDescriptor.load` reads, in float16; `rest` is what else its config.json says."""
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f".{WEIGHTS_NAME}.partial"
+    save_file({name: _half(value) for name, value in network.state_dict().items()}, partial, metadata={"format": "pt"})
+    partial.chmod(0o644)  # safetensors writes for the owner alone
+    facts = {"network": asdict(config), "weights_sha256": file_sha256(partial)} | dict(rest)
+    partial.replace(folder / WEIGHTS_NAME)
+    config_partial = folder / f".{CONFIG_NAME}.partial"
+    config_partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    config_partial.replace(folder / CONFIG_NAME)
+
+
+def _half(value: Tensor) -> Tensor:
+    return value.detach().cpu().half().contiguous() if value.is_floating_point() else value.detach().cpu()

@@ -10,6 +10,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg, subcommand
 
 from dermaflux.cli.dataset_commands import Export, ImportExport, Provenance
+from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Purge
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Colour, Diagnosis, LesionSpec, choice, typical_colours
 
@@ -189,6 +190,8 @@ class Memorisation:
     images: Positional[Path]
     """A folder of synthetic pictures."""
     reference: Annotated[RealFlags, arg(name="")]
+    unseen: str = "val"
+    """The split that nothing was trained on: how near its pictures come to training ones sets the threshold."""
     sheet: Path | None = None
     """Also write the ten closest pairs as a PNG, the real picture at the right. It shows patients: keep it private."""
     features: Path | None = None
@@ -261,6 +264,10 @@ Command = (
     | Annotated[ImportExport, subcommand("import")]
     | Annotated[Provenance, subcommand("provenance")]
     | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Duplicates, subcommand("duplicates")]
+    | Annotated[ImportReal, subcommand("import-real")]
+    | Annotated[Purge, subcommand("purge")]
+    | Annotated[Forget, subcommand("forget")]
 )
 
 

@@ -19,13 +19,16 @@ from dermaflux.cli.commands import (
 )
 from dermaflux.cli.making import sampling_request
 from dermaflux.cli.output import ProgressBar, with_progress, write_json, write_line, write_table
-from dermaflux.cli.real_pictures import RealPictures, read_real
+from dermaflux.cli.real_pictures import RealPicture, RealPictures, read_real
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.records import DISCLAIMER, SamplingRequest
+from dermaflux.evaluation.memorisation import MIN_REAL, RealFeatures
 from dermaflux.services import Services
 
 QUALITY_IMAGES = 1000
 SHEET_PAIRS = 10
+
+Embed = Callable[[list[Image.Image]], np.ndarray]
 
 
 def adherence(services: Services, command: Adherence) -> None:
@@ -82,9 +85,9 @@ def memorisation(services: Services, command: Memorisation) -> None:
     paths = _synthetic(services, command.images, command.reference)
     with _real(command.reference) as reference:
         pictures = reference.pictures
-        real = _features(embed, pictures, reference.load, "Real")
+        training = _real_features(embed, reference, "Real")
         synthetic = _features(embed, paths, services.open_picture, "Synthetic")
-        report = services.evaluate_memorisation(synthetic, real, [picture.lesion_id for picture in pictures])
+        report = services.evaluate_memorisation(synthetic, training, _unseen(embed, command, pictures))
         if command.sheet:
             pairs = [
                 (services.open_picture(paths[n.synthetic_index]), reference.load(pictures[n.training_index]))
@@ -197,7 +200,7 @@ def _facts(services: Services, command: Coverage) -> Iterator[Any]:
 
 
 def _features(
-    embed: Callable[[list[Image.Image]], np.ndarray],
+    embed: Embed,
     sources: list[Any],
     load: Callable[[Any], Image.Image],
     what: str,
@@ -210,6 +213,23 @@ def _features(
         for start in with_progress(starts, what)
     ]
     return np.concatenate(rows)
+
+
+def _real_features(embed: Embed, reference: RealPictures, what: str) -> RealFeatures:
+    features = _features(embed, reference.pictures, reference.load, what)
+    return RealFeatures(features=features, lesion_ids=[picture.lesion_id for picture in reference.pictures])
+
+
+def _unseen(embed: Embed, command: Memorisation, training: list[RealPicture]) -> RealFeatures | None:
+    """The pictures of the other split whose lesions are not among the training ones; None when there are too few."""
+    known = {picture.lesion_id for picture in training}
+    try:
+        others = _real(replace(command.reference, split=command.unseen, max_images=None))
+    except DataNotFound:
+        return None
+    with others:
+        others.pictures = [picture for picture in others.pictures if picture.lesion_id not in known]
+        return _real_features(embed, others, "Unseen") if len(others.pictures) >= MIN_REAL else None
 
 
 def _real(flags: RealFlags) -> RealPictures:

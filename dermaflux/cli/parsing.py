@@ -14,7 +14,10 @@ from dermaflux.cli.commands import Command
 from dermaflux.domain.errors import InvalidRequest
 
 PROGRAM = "python -m dermaflux"
-VERBS = ("caption", "generate", "measure", "classify", "segment", "export", "import", "provenance", "evaluate")
+VERBS = (
+    "caption", "generate", "measure", "classify", "segment", "export", "import", "provenance", "evaluate",
+    "duplicates", "import-real", "purge", "forget",
+)  # fmt: skip
 EVALUATIONS = ("adherence", "quality", "memorisation", "diversity", "artefacts", "coverage")
 _DESCRIPTION = "DermaFlux: synthetic skin lesion images from clinical descriptions. For research, not a medical device."
 

@@ -1,18 +1,21 @@
 """The hash chain of decisions: each event holds the hash of the one before and its own.
 
 A change, a removal or an insertion anywhere but at the very end is seen by `check`; what is cut off at the
-end is seen only by comparing the head with one noted elsewhere. It judges no verdict.
+end is seen only by comparing the head with one noted elsewhere. It judges no verdict. An image that was purged has
+left its hash, so that decisions about it can be checked still.
+The id of the request is not hashed: it serves the way to the store, and says nothing of what was decided.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator
 
-from sqlalchemy import select
+from sqlalchemy import func, select, true, update
 from sqlalchemy.orm import Session
 
 from dermaflux.curation.records import ChainReport
-from dermaflux.curation.tables import DecisionRow, ImageRow
+from dermaflux.curation.tables import DecisionRow, ImageRow, PurgedImageRow
+from dermaflux.domain.errors import DataNotFound
 
 GENESIS = "0" * 64
 _ROWS_A_FETCH = 2000
@@ -47,6 +50,8 @@ def event_hash(event: DecisionRow, image_sha256: str) -> str:
         "undoes": event.undoes,
         "previous_hash": event.previous_hash,
     }
+    if event.adjudicates:  # only then, so that decisions made before there were adjudications keep their hash
+        fields["adjudicates"] = True
     text = json.dumps(fields, sort_keys=True, ensure_ascii=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -62,16 +67,39 @@ def check(session: Session) -> ChainReport:
     return ChainReport(num_decisions=count, head=head)
 
 
-def _events(session: Session) -> Iterator[tuple[DecisionRow, str | None]]:
+def rewrite(session: Session, first_sequence: int) -> tuple[str, str]:
+    """Hash the chain anew from a decision on, after it was changed for a good reason; the heads before and after.
+
+    The caller's transaction must hold the write lock, and note what was done. Raises DataNotFound when an image of the
+    chain is gone without a trace.
+    """
+    newest = select(DecisionRow.sequence, DecisionRow.hash).order_by(DecisionRow.sequence.desc()).limit(1)
+    last = session.execute(newest).one()
+    head = session.scalar(select(DecisionRow.hash).where(DecisionRow.sequence == first_sequence - 1)) or GENESIS
+    for start in range(first_sequence, last.sequence + 1, _ROWS_A_FETCH):
+        changes = []
+        for event, image_sha256 in list(_events(session, start, start + _ROWS_A_FETCH - 1)):
+            if image_sha256 is None:
+                raise DataNotFound(f"Decision {event.sequence} is about image {event.image_id}, which is gone.")
+            event.previous_hash = head
+            head = event_hash(event, image_sha256)
+            changes.append({"id": event.id, "previous_hash": event.previous_hash, "hash": head})
+        session.execute(update(DecisionRow), changes)
+    return last.hash, head
+
+
+def _events(session: Session, first: int = 1, last: int | None = None) -> Iterator[tuple[DecisionRow, str | None]]:
     statement = (
-        select(DecisionRow, ImageRow.sha256)
+        select(DecisionRow, func.coalesce(ImageRow.sha256, PurgedImageRow.sha256))
         .outerjoin(ImageRow, ImageRow.id == DecisionRow.image_id)
+        .outerjoin(PurgedImageRow, PurgedImageRow.id == DecisionRow.image_id)
+        .where(DecisionRow.sequence >= first, true() if last is None else DecisionRow.sequence <= last)
         .order_by(DecisionRow.sequence)
         .execution_options(yield_per=_ROWS_A_FETCH)
     )
     for event, image_sha256 in session.execute(statement):
-        yield event, image_sha256
         session.expunge(event)
+        yield event, image_sha256
 
 
 def _problem(event: DecisionRow, image_sha256: str | None, sequence: int, head: str) -> str | None:

@@ -15,6 +15,7 @@ from PIL import Image
 from dermaflux.curation.export_records import ExportRequest
 from dermaflux.curation.export_store import Candidate
 from dermaflux.curation.judgements import Judgement
+from dermaflux.curation.review_records import Agreement
 from dermaflux.curation.store import CurationStore
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import Verdict
@@ -38,6 +39,7 @@ class Choice:
     left_out: Mapping[str, int]
     judgements: Judgements
     verdicts: Mapping[Verdict, int]
+    agreement: Agreement
 
 
 def choose(store: CurationStore, request: ExportRequest, check_stop: Callable[[], None]) -> Choice:
@@ -64,12 +66,13 @@ def choose(store: CurationStore, request: ExportRequest, check_stop: Callable[[]
         left_out=dict(left_out),
         judgements=judgements,
         verdicts=Counter(candidate.verdict for candidate in everything),
+        agreement=store.agreement(request.dataset),
     )
 
 
-def agreement(said: Iterable[Judgement]) -> float:
-    """The share of an image's reviewers who accepted it, 0..1."""
-    verdicts = [judgement.verdict for judgement in said]
+def share_of_accepts(said: Iterable[Judgement]) -> float:
+    """The share of an image's reviewers who accepted it, 0..1; an adjudication is not asked."""
+    verdicts = [judgement.verdict for judgement in said if not judgement.adjudicates]
     return verdicts.count(Verdict.ACCEPT) / len(verdicts) if verdicts else 0.0
 
 
@@ -90,7 +93,7 @@ def _steps(
         yield EXCLUDED, lambda candidate: not {candidate.image_id, candidate.sha256} & request.without
     if request.min_agreement:
         least = request.min_agreement
-        yield DISPUTED, lambda candidate: agreement(judgements.get(candidate.image_id, ())) >= least - 1e-9
+        yield DISPUTED, lambda candidate: share_of_accepts(judgements.get(candidate.image_id, ())) >= least - 1e-9
     if request.duplicate_bits is not None:
         yield DUPLICATE, _FirstOfItsKind(store, request.duplicate_bits, check_stop)
     if request.max_per_diagnosis is not None:

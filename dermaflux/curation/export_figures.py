@@ -1,4 +1,4 @@
-"""Figures of an exported set for its card: counts, asked against measured, refusals, agreement of the reviewers.
+"""Figures of an exported set for its card: counts, asked against measured, refusals.
 
 Numbers only, collected while the rows go by; it writes nothing and decides nothing.
 """
@@ -6,13 +6,11 @@ Numbers only, collected while the rows go by; it writes nothing and decides noth
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import combinations
 from typing import Any
 
 import numpy as np
 
 from dermaflux.curation.export_rows import ExportRow
-from dermaflux.curation.judgements import Judgement
 from dermaflux.domain.caption import asymmetry_level, border_level
 from dermaflux.domain.lesion import LEVEL_STEP
 
@@ -32,7 +30,7 @@ class Adherence:
 
 @dataclass(slots=True)
 class Tally:
-    """What went by: diagnoses and levels asked for, weights and licences, pairs of asked and measured, reviewers."""
+    """What went by: diagnoses and levels asked for, weights and licences, pairs of asked and measured."""
 
     num_images: int = 0
     diagnoses: Counter[str] = field(default_factory=Counter)
@@ -90,33 +88,6 @@ class Tally:
         self.known["measurement refused"] += fields["measurement_refused"] is not None
         self.known["prediction"] += fields["predicted_malignant"] is not None
         self.known["verdict of a reviewer"] += bool(sidecar["decisions"])
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reviewing:
-    """Who judged the dataset, and how far they agree: the share of equal verdicts over pairs on the same image."""
-
-    num_reviewers: int
-    num_images: int
-    num_shared: int
-    agreement: float | None
-
-
-def reviewing(judgements: Mapping[str, Sequence[Judgement]]) -> Reviewing:
-    """The reviewers' agreement over every image of a dataset, whatever its verdict."""
-    equal = pairs = shared = 0
-    for said in judgements.values():
-        shared += len(said) > 1
-        for one, other in combinations(said, 2):
-            pairs += 1
-            equal += one.verdict == other.verdict
-    reviewers = {judgement.reviewer for said in judgements.values() for judgement in said}
-    return Reviewing(
-        num_reviewers=len(reviewers),
-        num_images=len(judgements),
-        num_shared=shared,
-        agreement=equal / pairs if pairs else None,
-    )
 
 
 def _spearman(pairs: Sequence[tuple[float, float]]) -> float | None:

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dermaflux.curation.export_choice import SAID, Choice
-from dermaflux.curation.export_figures import PATIENT, Tally, reviewing
+from dermaflux.curation.export_figures import PATIENT, Tally
+from dermaflux.curation.review_records import Estimate
 from dermaflux.domain.lesion import DIAGNOSIS_NAMES, LEVEL_STEP, Diagnosis
-from dermaflux.domain.records import Verdict
 
 INTENDED_USE = "Research and education: augmenting the training data of lesion classifiers, studying them, teaching."
 OUT_OF_SCOPE = """Diagnosis, treatment or any clinical decision; validation or test of a medical product; claims about
@@ -128,19 +128,23 @@ the request; the probability of malignancy comes from a classifier. Both judge p
 
 
 def _consistency(choice: Choice) -> str:
-    found = reviewing(choice.judgements)
-    counts = {verdict: choice.verdicts.get(verdict, 0) for verdict in Verdict}
-    said = ", ".join(f"{counts[verdict]} {word}" for verdict, word in SAID.items())
-    reviewers = f"{found.num_reviewers} reviewer{'' if found.num_reviewers == 1 else 's'}"
-    agreed = (
-        f"Several judged {found.num_shared} of them; {_share(found.agreement)} of their pairs of verdicts are equal."
-        if found.agreement is not None
-        else "No image was judged by more than one reviewer, so their agreement is not known."
-    )
-    return f"""{reviewers} judged {found.num_images} images of the dataset: {said}. One reject keeps an image out.
-{agreed}
+    judged, shared = choice.judgements, choice.agreement
+    reviewers = len({said.reviewer for each in judged.values() for said in each if not said.adjudicates})
+    settled = sum(said.adjudicates for each in judged.values() for said in each)
+    counts = ", ".join(f"{choice.verdicts.get(verdict, 0)} {word}" for verdict, word in SAID.items())
+    who = f"{reviewers} reviewer{'' if reviewers == 1 else 's'}"
+    return f"""{who} judged {len(judged)} images of the dataset: {counts}.
+One reject keeps an image out, unless an adjudicator settled it; {settled} were settled so.
+Equal verdicts of two reviewers on one image: {_estimate(shared.raw)}. Krippendorff's alpha of the verdicts:
+{_estimate(shared.verdict_alpha)}.
 The same set of images gives the same bytes and the same `set_sha256` in `manifest.json`.
 """
+
+
+def _estimate(found: Estimate) -> str:
+    if found.value is None:
+        return f"not known ({(found.reason or 'no reason given').rstrip('.')})"
+    return f"{found.value:.2f} over {found.num_images} images"
 
 
 def _share(value: float | None) -> str:

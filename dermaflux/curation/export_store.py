@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from sqlalchemy import select
 
 from dermaflux.curation import judgements, lookups
-from dermaflux.curation.image_store import ImageStore
 from dermaflux.curation.judgements import Judgement
+from dermaflux.curation.retention_store import RetentionStore
 from dermaflux.curation.tables import ImageRow, ImageVerdictRow
 from dermaflux.domain.records import Verdict
 
@@ -27,7 +27,7 @@ class Candidate:
     verdict: Verdict
 
 
-class ExportStore(ImageStore):
+class ExportStore(RetentionStore):
     """What leaves a dataset."""
 
     def candidates(self, dataset: str) -> tuple[Candidate, ...]:

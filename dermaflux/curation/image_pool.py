@@ -44,6 +44,11 @@ class ImagePool:
         """Whether the content of that hash has its file here."""
         return self.path(_name_of(sha256)).is_file()
 
+    def remove(self, name: str) -> None:
+        """Remove a stored file for good; one that is gone already is no error. Raises StorageNotWritable."""
+        with storage_errors("remove the image"):
+            self.path(name).unlink(missing_ok=True)
+
     def path(self, name: str | Path) -> Path:
         """Where a stored file is; an absolute path stays as it is."""
         return self.folder / name

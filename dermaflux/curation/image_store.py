@@ -12,11 +12,11 @@ from pathlib import Path
 from sqlalchemy import Engine, select
 from sqlalchemy.orm import Session, sessionmaker
 
-from dermaflux.curation import lookups, queries, rows
+from dermaflux.curation import lookups, queries, rows, visibility
 from dermaflux.curation.database import READS_ONLY, lock_writers, storage_errors
 from dermaflux.curation.image_pool import ImagePool, sha256_of
 from dermaflux.curation.records import MAX_PAGE, ImageFilter, ImagePage
-from dermaflux.curation.tables import ImageRow, ImageVerdictRow
+from dermaflux.curation.tables import ImageRow
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.identifiers import new_id
 from dermaflux.domain.records import Assessment, GeneratedImage, StoredImage
@@ -54,6 +54,7 @@ class ImageStore:
                 rows.fill_content(row, content)
                 rows.fill_assessment(row, assessment)
                 session.add(row)
+        self.pool.write(content.png, sha256)  # again only when a purge of the same image took it before this row
         return rows.stored_image(row, self.pool)
 
     def assess(
@@ -68,15 +69,16 @@ class ImageStore:
                 row.memorised = memorised
         return rows.stored_image(row, self.pool)
 
-    def get(self, image_id: str, dataset: str | None = None) -> StoredImage:
-        """One image, with the reviewers' common verdict when a dataset is named. Raises DataNotFound."""
+    def get(self, image_id: str, dataset: str | None = None, viewer: str | None = None) -> StoredImage:
+        """One image, with the reviewers' common verdict, as far as a viewer may see it, when a dataset is named.
+
+        Raises DataNotFound.
+        """
         with self._read() as session:
-            row, verdict = lookups.image_row(session, image_id), None
-            if dataset is not None:
-                key = (lookups.dataset_row(session, dataset).id, image_id)
-                shown = session.get(ImageVerdictRow, key)
-                verdict = shown.verdict if shown else None
-        return rows.stored_image(row, self.pool, verdict)
+            lookups.image_row(session, image_id)
+            dataset_id = lookups.dataset_row(session, dataset).id if dataset is not None else None
+            (image,) = self._images_in(session, [image_id], dataset_id, ImageFilter(viewer=viewer))
+        return image
 
     def read_png(self, image: StoredImage | str) -> bytes:
         """The file of an image (or of the one with that id), checked against its hash.
@@ -104,30 +106,42 @@ class ImageStore:
         filters = filters or ImageFilter()
         with self._read() as session:
             dataset_id = lookups.dataset_row(session, dataset).id if dataset is not None else None
-            query = queries.passing(filters, dataset_id)
-            total = session.scalar(queries.number_of(filters, dataset_id)) or 0
+            scope = _scope(session, dataset_id, filters)
+            total = session.scalar(queries.number_of(filters, scope)) or 0
+            query = queries.passing(filters, scope)
             found = session.scalars(queries.slice_of(query, filters.order, after, offset, limit)).all()
-            verdict_of: dict[str, str] = {}
-            if dataset_id is not None:
-                known = session.execute(queries.verdicts_of(found, filters, dataset_id))
-                verdict_of = {row.image_id: row.verdict for row in known}
-            images = self._images(session, found, verdict_of)
+            images = self._images_in(session, found, dataset_id, filters)
         return ImagePage(images=images, total=total, next_after=found[-1] if len(found) == limit else None)
 
     def get_many(self, image_ids: Sequence[str]) -> Iterator[StoredImage]:
         """Images in the order given, fetched in batches so that any number fits in memory; the missing are skipped."""
         for start in range(0, len(image_ids), _IMAGES_A_FETCH):
             with self._read() as session:
-                images = self._images(session, image_ids[start : start + _IMAGES_A_FETCH], {})
+                images = self._images_in(session, image_ids[start : start + _IMAGES_A_FETCH])
             yield from images
 
     def close(self) -> None:
         """Give the database's files and connections back."""
         self._engine.dispose()
 
-    def _images(self, session: Session, image_ids: Sequence[str], of: dict[str, str]) -> tuple[StoredImage, ...]:
+    def _images_in(
+        self,
+        session: Session,
+        image_ids: Sequence[str],
+        dataset_id: str | None = None,
+        filters: ImageFilter | None = None,
+    ) -> tuple[StoredImage, ...]:
+        """Some images in the order given, with their verdicts and versions in a dataset; the missing are skipped."""
+        filters, verdicts, versions = filters or ImageFilter(), {}, {}
+        if (scope := _scope(session, dataset_id, filters)) and dataset_id is not None:
+            known = session.execute(queries.verdicts_of(image_ids, scope))
+            verdicts = {row.image_id: row.verdict for row in known}
+            view = visibility.view_of(session, dataset_id, filters.viewer)
+            versions = visibility.versions_of(session, image_ids, dataset_id, view)
         found = {row.id: row for row in session.scalars(select(ImageRow).where(ImageRow.id.in_(image_ids)))}
-        return tuple(rows.stored_image(found[i], self.pool, of.get(i)) for i in image_ids if i in found)
+        return tuple(
+            rows.stored_image(found[i], self.pool, verdicts.get(i), versions.get(i, 0)) for i in image_ids if i in found
+        )
 
     def _known_image(self, content: rows.ImageContent) -> StoredImage | None:
         with self._read() as session:
@@ -148,3 +162,9 @@ class ImageStore:
         with storage_errors("be written"), self._write_queue, self._write_sessions.begin() as session:
             lock_writers(session.connection())
             yield session
+
+
+def _scope(session: Session, dataset_id: str | None, filters: ImageFilter) -> queries.VerdictScope | None:
+    if dataset_id is None:
+        return None
+    return queries.scope_of(dataset_id, filters.reviewer, visibility.view_of(session, dataset_id, filters.viewer))

@@ -5,7 +5,7 @@ It knows no folder and no store; a sidecar that does not fit is refused in words
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 from dermaflux.curation.export_sidecars import SCHEMA
 from dermaflux.curation.judgements import Judgement, is_pseudonym
 from dermaflux.curation.records import DecisionRequest
+from dermaflux.curation.verdicts import consensus
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import Assessment, Verdict
 from dermaflux.provenance import Provenance
@@ -48,13 +49,16 @@ def read_sidecar(text: str) -> ReadSidecar:
             raise InvalidRequest(f"Its schema is {values['schema']!r}, not {SCHEMA}.")
         if not _SHA256.fullmatch(values["sha256"]) or values["memorised"] not in (None, False, True):
             raise InvalidRequest("Its hash or its memorisation is none.")
+        judgements, verdict = tuple(_judgement(said) for said in values["decisions"]), Verdict(values["verdict"])
+        if _outcome(judgements) != verdict:
+            raise InvalidRequest(f"Its decisions do not come to {verdict}.")
         return ReadSidecar(
             sha256=values["sha256"],
             provenance=Provenance.from_dict(values["generated"]),
             assessment=_assessment(values),
             memorised=values["memorised"],
-            verdict=Verdict(values["verdict"]),
-            judgements=tuple(_judgement(said) for said in values["decisions"]),
+            verdict=verdict,
+            judgements=judgements,
         )
     except (KeyError, TypeError, ValueError, AttributeError, InvalidRequest) as error:
         raise InvalidRequest(
@@ -66,6 +70,11 @@ def _assessment(values: Mapping[str, Any]) -> Assessment | None:
     if values["measurement"] is None and values["prediction"] is None:
         return None
     return Assessment.from_dict(values)
+
+
+def _outcome(said: Sequence[Judgement]) -> Verdict | None:
+    settled = [judgement.verdict for judgement in said if judgement.adjudicates]
+    return settled[-1] if settled else consensus([str(judgement.verdict) for judgement in said])
 
 
 def _judgement(said: Mapping[str, Any]) -> Judgement:
@@ -88,4 +97,5 @@ def _judgement(said: Mapping[str, Any]) -> Judgement:
         realism=checked.realism,
         tags=checked.tags,
         decided_at=said["decided_at"],
+        adjudicates=said["adjudicates"] is True,
     )

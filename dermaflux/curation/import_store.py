@@ -14,7 +14,14 @@ from dermaflux.curation import chain, judgements, lookups, rows, verdicts
 from dermaflux.curation.export_store import ExportStore
 from dermaflux.curation.import_records import IncomingImage, ReadSidecar
 from dermaflux.curation.judgements import Judgement
-from dermaflux.curation.tables import CurrentDecisionRow, DatasetRow, DecisionRow, ImageRow
+from dermaflux.curation.tables import (
+    AdjudicationRow,
+    CurrentDecisionRow,
+    DatasetRow,
+    DecisionRow,
+    ImageRow,
+)
+from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.identifiers import new_id
 
 
@@ -44,7 +51,7 @@ class ImportStore(ExportStore):
             with self._write() as session:
                 return _add_all(session, dataset, waiting)
         except BaseException:
-            self._take_away(waiting)
+            self._remove_files([image.path for image in waiting if image.path is not None and image.is_new_file])
             raise
 
     def _written(self, image: IncomingImage) -> "_Waiting":
@@ -56,14 +63,6 @@ class ImportStore(ExportStore):
             is_new_file = not self.pool.holds(sidecar.sha256)
             name = self.pool.write(content.png, sidecar.sha256)
         return _Waiting(content=replace(content, png=b""), sidecar=sidecar, path=name, is_new_file=is_new_file)
-
-    def _take_away(self, waiting: Iterable["_Waiting"]) -> None:
-        for image in waiting:
-            if image.is_new_file and image.path is not None:
-                with self._read() as session:  # another may have stored the same image in the meantime
-                    is_used = session.scalar(select(ImageRow.id).where(ImageRow.sha256 == image.sidecar.sha256))
-                if is_used is None:
-                    self.pool.path(image.path).unlink(missing_ok=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +99,8 @@ def _dataset(session: Session, name: str) -> DatasetRow:
 
 
 def _new_row(image: _Waiting) -> ImageRow:
-    assert image.path is not None, "a known image was removed while it was taken in; nothing removes images"
+    if image.path is None:
+        raise DataNotFound(f"Image {image.sidecar.sha256} was purged while it was taken in. Import again.")
     row = ImageRow(id=new_id(), sha256=image.sidecar.sha256, path=image.path, created_at=datetime.now(UTC))
     rows.fill_content(row, image.content)
     rows.fill_assessment(row, image.sidecar.assessment)
@@ -109,8 +109,7 @@ def _new_row(image: _Waiting) -> ImageRow:
 
 
 def _decide(session: Session, dataset_id: str, image: ImageRow, said: Judgement) -> bool:
-    current = session.get(CurrentDecisionRow, (dataset_id, image.id, said.reviewer))
-    if current is not None and (current.verdict, current.realism) == (said.verdict.value, said.realism):
+    if _stands_already(session, dataset_id, image.id, said):
         return False
     event = DecisionRow(
         id=new_id(),
@@ -122,7 +121,16 @@ def _decide(session: Session, dataset_id: str, image: ImageRow, said: Judgement)
         realism=said.realism,
         tags=list(said.tags),
         note=judgements.import_note(said.decided_at),
+        adjudicates=said.adjudicates,
     )
     chain.append(session, event, image.sha256)
     verdicts.refresh(session, event)
     return True
+
+
+def _stands_already(session: Session, dataset_id: str, image_id: str, said: Judgement) -> bool:
+    if said.adjudicates:
+        settled = session.get(AdjudicationRow, (dataset_id, image_id))
+        return settled is not None and settled.verdict == said.verdict.value
+    current = session.get(CurrentDecisionRow, (dataset_id, image_id, said.reviewer))
+    return current is not None and (current.verdict, current.realism) == (said.verdict.value, said.realism)

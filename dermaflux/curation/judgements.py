@@ -11,10 +11,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import select, union_all
 from sqlalchemy.orm import Session
 
-from dermaflux.curation.tables import CurrentDecisionRow, DecisionRow
+from dermaflux.curation.tables import AdjudicationRow, CurrentDecisionRow, DecisionRow
 from dermaflux.domain.records import Verdict
 
 _PSEUDONYM = re.compile(r"reviewer-[0-9a-f]{16}")
@@ -23,13 +23,17 @@ _IMPORTED = re.compile(r"Imported from an export; decided at (\S+)\.")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """One reviewer's standing verdict. `decided_at` is ISO 8601 in UTC, `reviewer` a pseudonym."""
+    """One reviewer's standing verdict. `decided_at` is ISO 8601 in UTC, `reviewer` a pseudonym.
+
+    `adjudicates` marks the verdict that settled a dispute; it outweighs the others and is no rating.
+    """
 
     reviewer: str
     verdict: Verdict
     realism: int | None
     tags: tuple[str, ...]
     decided_at: str
+    adjudicates: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict."""
@@ -39,6 +43,7 @@ class Judgement:
             "realism": self.realism,
             "tags": list(self.tags),
             "decided_at": self.decided_at,
+            "adjudicates": self.adjudicates,
         }
 
 
@@ -61,31 +66,36 @@ def import_note(decided_at: str) -> str:
 
 def standing(session: Session, dataset_id: str) -> Iterator[tuple[str, Judgement]]:
     """(image id, judgement) of every standing verdict of a dataset, those of one image by time."""
-    columns = (
-        DecisionRow.image_id,
-        DecisionRow.reviewer,
-        DecisionRow.verdict,
-        DecisionRow.realism,
-        DecisionRow.tags,
-        DecisionRow.note,
-        DecisionRow.created_at,
-    )
+    shown = [
+        select(table.decision_id).where(table.dataset_id == dataset_id)
+        for table in (CurrentDecisionRow, AdjudicationRow)
+    ]
     query = (
-        select(*columns)
-        .join(CurrentDecisionRow, CurrentDecisionRow.decision_id == DecisionRow.id)
-        .where(CurrentDecisionRow.dataset_id == dataset_id)
+        select(*_COLUMNS)
+        .where(DecisionRow.dataset_id == dataset_id, DecisionRow.id.in_(union_all(*shown)))
         .order_by(DecisionRow.sequence)
         .execution_options(yield_per=2000)
     )
     for row in session.execute(query):
         imported = _IMPORTED.fullmatch(row.note)
-        yield (
-            row.image_id,
-            Judgement(
-                reviewer=pseudonym(dataset_id, row.reviewer),
-                verdict=Verdict(row.verdict),
-                realism=row.realism,
-                tags=tuple(row.tags),
-                decided_at=imported[1] if imported else row.created_at.isoformat(),
-            ),
+        judgement = Judgement(
+            reviewer=pseudonym(dataset_id, row.reviewer),
+            verdict=Verdict(row.verdict),
+            realism=row.realism,
+            tags=tuple(row.tags),
+            decided_at=imported[1] if imported else row.created_at.isoformat(),
+            adjudicates=row.adjudicates,
         )
+        yield row.image_id, judgement
+
+
+_COLUMNS = (
+    DecisionRow.image_id,
+    DecisionRow.reviewer,
+    DecisionRow.verdict,
+    DecisionRow.realism,
+    DecisionRow.tags,
+    DecisionRow.note,
+    DecisionRow.created_at,
+    DecisionRow.adjudicates,
+)

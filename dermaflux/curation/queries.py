@@ -4,12 +4,14 @@ It reads no pixels, writes nothing, and leaves the wide JSON columns to whoever 
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select
+from sqlalchemy import ColumnElement, Select, func, select, true, union_all
 
 from dermaflux.curation.records import ImageFilter, Order
 from dermaflux.curation.tables import CurrentDecisionRow, ImageRow, ImageVerdictRow
+from dermaflux.curation.visibility import Blinded, complete
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import Verdict
 
@@ -24,19 +26,39 @@ _RANGES = (
 )
 
 
-def passing(filters: ImageFilter, dataset_id: str | None) -> Select[str]:
+@dataclass(frozen=True, slots=True)
+class VerdictScope:
+    """Whose verdicts count: columns image_id and verdict, and the condition that picks their rows."""
+
+    columns: Any
+    condition: ColumnElement[bool]
+
+
+def scope_of(dataset_id: str, reviewer: str | None, view: Blinded | None) -> VerdictScope:
+    """The verdicts of one reviewer in a dataset, or of all together, as far as the viewer may see them."""
+    if reviewer is None:
+        if view is not None:
+            return _shown_to(view)
+        return VerdictScope(ImageVerdictRow, ImageVerdictRow.dataset_id == dataset_id)
+    own = (CurrentDecisionRow.dataset_id == dataset_id) & (CurrentDecisionRow.reviewer == reviewer)
+    if view is not None and view.viewer != reviewer:
+        own &= _is_complete(view)
+    return VerdictScope(CurrentDecisionRow, own)
+
+
+def passing(filters: ImageFilter, scope: VerdictScope | None) -> Select[str]:
     """The ids of the images that pass, unsorted. Raises InvalidRequest for a filter that cannot be."""
     conditions = _image_conditions(filters)
-    if dataset_id is None:
+    if scope is None:
         if filters.verdict or filters.undecided or filters.reviewer:
             raise InvalidRequest("Verdicts belong to a dataset. Choose one to filter by verdict or reviewer.")
         return select(ImageRow.id).where(*conditions)
-    table, scope = _verdict_scope(filters, dataset_id)
+    said = scope.columns
     if filters.verdict is not None:
-        query = select(table.image_id).where(scope, table.verdict == filters.verdict.value)
-        return query.join(ImageRow, ImageRow.id == table.image_id).where(*conditions) if conditions else query
+        query = select(said.image_id).where(scope.condition, said.verdict == filters.verdict.value)
+        return query.join(ImageRow, ImageRow.id == said.image_id).where(*conditions) if conditions else query
     if filters.undecided:
-        decided = select(table.image_id).where(scope, table.image_id == ImageRow.id).exists()
+        decided = select(said.image_id).where(scope.condition, said.image_id == ImageRow.id).exists()
         conditions.append(~decided)
     return select(ImageRow.id).where(*conditions)
 
@@ -50,32 +72,31 @@ def slice_of(query: Select[str], order: Order, after: str | None, offset: int, l
     return query.order_by(key.desc() if newest else key.asc()).offset(offset).limit(limit)
 
 
-def number_of(filters: ImageFilter, dataset_id: str | None) -> Select[int]:
+def number_of(filters: ImageFilter, scope: VerdictScope | None) -> Select[int]:
     """How many images pass. Raises as `passing` does.
 
     The undecided are counted as all less the decided: two walks along an index instead of a look-up for every image.
     """
-    if dataset_id is None or not filters.undecided or filters.verdict is not None:
-        return _count_of(passing(filters, dataset_id))
-    table, scope = _verdict_scope(filters, dataset_id)
+    if scope is None or not filters.undecided or filters.verdict is not None:
+        return _count_of(passing(filters, scope))
     conditions = _image_conditions(filters)
-    decided = select(table.image_id).where(scope)
+    decided = select(scope.columns.image_id).where(scope.condition)
     if conditions:
-        decided = decided.join(ImageRow, ImageRow.id == table.image_id).where(*conditions)
+        decided = decided.join(ImageRow, ImageRow.id == scope.columns.image_id).where(*conditions)
     everything = select(ImageRow.id).where(*conditions)
     return select(_count_of(everything).scalar_subquery() - _count_of(decided).scalar_subquery())
 
 
-def verdicts_of(image_ids: Sequence[str], filters: ImageFilter, dataset_id: str) -> Select[str, str]:
+def verdicts_of(image_ids: Sequence[str], scope: VerdictScope) -> Select[str, str]:
     """(image_id, verdict) of those of some images that have one."""
-    table, scope = _verdict_scope(filters, dataset_id)
-    return select(table.image_id, table.verdict).where(scope, table.image_id.in_(image_ids))
+    said = scope.columns
+    return select(said.image_id, said.verdict).where(scope.condition, said.image_id.in_(image_ids))
 
 
-def verdict_counts(dataset_id: str, reviewer: str | None) -> Select:
+def verdict_counts(scope: VerdictScope) -> Select:
     """(verdict, number of images) of one reviewer, or of all together."""
-    table, scope = _verdict_scope(ImageFilter(reviewer=reviewer), dataset_id)
-    return select(table.verdict, func.count().label("number")).where(scope).group_by(table.verdict)
+    verdict = scope.columns.verdict
+    return select(verdict, func.count().label("number")).where(scope.condition).group_by(verdict)
 
 
 def accepted(dataset_id: str, include_memorised: bool) -> Select[str]:
@@ -89,11 +110,22 @@ def accepted(dataset_id: str, include_memorised: bool) -> Select[str]:
     return query if include_memorised else query.where(ImageRow.memorised.is_not(True))
 
 
-def _verdict_scope(filters: ImageFilter, dataset_id: str) -> tuple[Any, ColumnElement[bool]]:
-    if filters.reviewer is None:
-        return ImageVerdictRow, ImageVerdictRow.dataset_id == dataset_id
-    own = (CurrentDecisionRow.dataset_id == dataset_id) & (CurrentDecisionRow.reviewer == filters.reviewer)
-    return CurrentDecisionRow, own
+def _shown_to(view: Blinded) -> VerdictScope:
+    """The common verdict where enough reviewers have judged, elsewhere the viewer's own."""
+    common = select(ImageVerdictRow.image_id, ImageVerdictRow.verdict).where(complete(view))
+    own = select(CurrentDecisionRow.image_id, CurrentDecisionRow.verdict).where(
+        CurrentDecisionRow.dataset_id == view.dataset_id,
+        CurrentDecisionRow.reviewer == view.viewer,
+        ~_is_complete(view),
+    )
+    return VerdictScope(union_all(common, own).subquery("shown").c, true())
+
+
+def _is_complete(view: Blinded) -> ColumnElement[bool]:
+    judged = select(ImageVerdictRow.image_id).where(
+        complete(view), ImageVerdictRow.image_id == CurrentDecisionRow.image_id
+    )
+    return judged.exists()
 
 
 def _image_conditions(filters: ImageFilter) -> list[ColumnElement[bool]]:

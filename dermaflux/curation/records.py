@@ -16,13 +16,18 @@ MAX_NOTE_CHARS = 2000
 MAX_TAGS = 20
 MAX_TAG_CHARS = 64
 MAX_REVIEWER_CHARS = 100
+MAX_REQUEST_ID_CHARS = 64
 REALISM_RANGE = (1, 5)
 _DATASET_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,62}[A-Za-z0-9_-])?")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecisionRequest:
-    """What a reviewer says of an image in a dataset. realism 1 (no) .. 5 (indistinguishable) or None."""
+    """What a reviewer says of an image in a dataset. realism 1 (no) .. 5 (indistinguishable) or None.
+
+    expected_version is `StoredImage.version` as the reviewer saw it, None for no check. A request that is sent again
+    with its request_id, or with the same content and expected_version, is stored once.
+    """
 
     dataset: str
     image_id: str
@@ -31,6 +36,8 @@ class DecisionRequest:
     realism: int | None = None
     tags: tuple[str, ...] = ()
     note: str = ""
+    expected_version: int | None = None
+    request_id: str | None = None
 
     def __post_init__(self) -> None:
         """Raise InvalidRequest naming the first field that does not belong."""
@@ -43,11 +50,15 @@ class DecisionRequest:
             raise InvalidRequest(f"Give at most {MAX_TAGS} tags of 1 to {MAX_TAG_CHARS} characters each.")
         if len(self.note) > MAX_NOTE_CHARS:
             raise InvalidRequest(f"The note is longer than {MAX_NOTE_CHARS} characters. Shorten it.")
+        _check_identity(self.expected_version, self.request_id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """One event of the chain. An undo has no verdict of its own and names the decision it takes back."""
+    """One event of the chain. An undo has no verdict of its own and names the decision it takes back.
+
+    `adjudicates`: the verdict settles an image on which reviewers disagree, or takes that back.
+    """
 
     decision_id: str
     sequence: int
@@ -62,6 +73,7 @@ class Decision:
     undoes: str | None
     previous_hash: str
     hash: str
+    adjudicates: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,13 +112,15 @@ class Order(StrEnum):
 class ImageFilter:
     """Which images a page shows; an empty field lets everything pass. Ranges are inclusive (low, high).
 
-    With `reviewer` the verdicts are that reviewer's own, otherwise what all reviewers agree on.
+    With `reviewer` the verdicts are that reviewer's own, otherwise what all reviewers agree on. `viewer` is who looks:
+    in a blinded dataset others' verdicts on an image are hidden from him until enough are in.
     asymmetry 0..2 and border 0..8 are the requested values; measured_* what was found.
     """
 
     verdict: Verdict | None = None
     undecided: bool = False
     reviewer: str | None = None
+    viewer: str | None = None
     diagnoses: tuple[Diagnosis, ...] = ()
     asymmetry: tuple[float, float] | None = None
     border: tuple[float, float] | None = None
@@ -155,6 +169,16 @@ class ChainReport:
         return self.problem is None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForgottenUser:
+    """What went and what stayed when a user was forgotten; images that others decided on stay."""
+
+    num_images_removed: int
+    num_images_kept: int
+    num_decisions_anonymous: int
+    num_jobs_removed: int = 0
+
+
 def checked_dataset_name(name: str) -> str:
     """The name without outer blanks; InvalidRequest says the rule when it breaks it."""
     name = name.strip()
@@ -172,6 +196,13 @@ def checked_reviewer(name: str) -> str:
     if not 0 < len(name) <= MAX_REVIEWER_CHARS:
         raise InvalidRequest(f"A reviewer needs a name of 1 to {MAX_REVIEWER_CHARS} characters.")
     return name
+
+
+def _check_identity(expected_version: int | None, request_id: str | None) -> None:
+    if expected_version is not None and (not isinstance(expected_version, int) or expected_version < 0):
+        raise InvalidRequest(f"expected_version is {expected_version!r}. Give the version the image was shown with.")
+    if request_id is not None and not 0 < len(request_id) <= MAX_REQUEST_ID_CHARS:
+        raise InvalidRequest(f"A request_id has 1 to {MAX_REQUEST_ID_CHARS} characters.")
 
 
 def _check_realism(realism: int | None) -> None:

@@ -76,7 +76,7 @@ def fill_assessment(row: ImageRow, assessment: Assessment | None) -> None:
     row.malignant_probability = assessment.prediction.malignant if assessment else None
 
 
-def stored_image(row: ImageRow, pool: ImagePool, verdict: str | None = None) -> StoredImage:
+def stored_image(row: ImageRow, pool: ImagePool, verdict: str | None = None, version: int = 0) -> StoredImage:
     """The record of an image row; its path is where the file is on this machine."""
     return StoredImage(
         image_id=row.id,
@@ -87,6 +87,7 @@ def stored_image(row: ImageRow, pool: ImagePool, verdict: str | None = None) -> 
         generated=row.generated,
         assessment=row.assessment,
         verdict=Verdict(verdict) if verdict else None,
+        version=version,
     )
 
 
@@ -113,4 +114,5 @@ def decision(row: DecisionRow, dataset_name: str) -> Decision:
         undoes=row.undoes,
         previous_hash=row.previous_hash,
         hash=row.hash,
+        adjudicates=row.adjudicates,
     )

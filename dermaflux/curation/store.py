@@ -10,7 +10,18 @@ from datetime import UTC, datetime
 from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
-from dermaflux.curation import chain, lookups, queries, rows, verdicts
+from dermaflux.curation import (
+    assignments,
+    chain,
+    disputes,
+    lookups,
+    queries,
+    rows,
+    submission,
+    verdicts,
+    visibility,
+)
+from dermaflux.curation.assignments import Hands
 from dermaflux.curation.database import migrate, open_engine
 from dermaflux.curation.import_store import ImportStore
 from dermaflux.curation.records import (
@@ -22,6 +33,7 @@ from dermaflux.curation.records import (
     checked_dataset_name,
     checked_reviewer,
 )
+from dermaflux.curation.review_store import ReviewStore
 from dermaflux.curation.tables import DatasetRow, DecisionRow, ImageRow
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.identifiers import new_id
@@ -30,7 +42,7 @@ from dermaflux.domain.records import StoredImage
 __all__ = ["CurationStore", "migrate", "open_engine"]
 
 
-class CurationStore(ImportStore):
+class CurationStore(ReviewStore, ImportStore):
     """Images, datasets and decisions in one migrated database, image files in one folder."""
 
     def create_dataset(
@@ -60,11 +72,15 @@ class CurationStore(ImportStore):
         with self._read() as session:
             return tuple(rows.dataset(row) for row in session.scalars(select(DatasetRow).order_by(DatasetRow.name)))
 
-    def counts(self, dataset: str, reviewer: str | None = None) -> VerdictCounts:
-        """How many images stand where, for one reviewer or for all together. Raises DataNotFound."""
+    def counts(self, dataset: str, reviewer: str | None = None, viewer: str | None = None) -> VerdictCounts:
+        """How many images stand where, for one reviewer or for all together, as far as a viewer may see it.
+
+        Raises DataNotFound.
+        """
         with self._read() as session:
             dataset_id = lookups.dataset_row(session, dataset).id
-            found = {row.verdict: row.number for row in session.execute(queries.verdict_counts(dataset_id, reviewer))}
+            scope = queries.scope_of(dataset_id, reviewer, visibility.view_of(session, dataset_id, viewer))
+            found = {row.verdict: row.number for row in session.execute(queries.verdict_counts(scope))}
             total = session.scalar(select(func.count(ImageRow.id))) or 0
         return VerdictCounts(**found, undecided=total - sum(found.values()))
 
@@ -79,12 +95,31 @@ class CurationStore(ImportStore):
         return self.get_many(self.accepted_ids(dataset))
 
     def decide(self, request: DecisionRequest) -> Decision:
-        """Append a verdict to the chain; when it returns, the verdict is stored.
+        """Append a verdict to the chain; when it returns, the verdict is stored. The reviewer's lease ends with it.
 
-        Raises DataNotFound (no such dataset or image) or StorageNotWritable.
+        The same request sent again gives the first decision. Raises DataNotFound (no such dataset or image),
+        StaleDecision (others decided since expected_version; nothing is stored) or StorageNotWritable.
         """
+        return self._decide(request, adjudicates=False)
+
+    def adjudicate(self, request: DecisionRequest) -> Decision:
+        """Settle an image on which its reviewers disagree; the verdict outweighs theirs until it is undone.
+
+        Raises InvalidRequest when there is nothing to settle, and as `decide` does.
+        """
+        return self._decide(request, adjudicates=True)
+
+    def _decide(self, request: DecisionRequest, adjudicates: bool) -> Decision:
         with self._write() as session:
             dataset = lookups.dataset_row(session, request.dataset)
+            if first := submission.first_answer(session, dataset.id, request, adjudicates):
+                return rows.decision(first, dataset.name)
+            submission.check_version(session, dataset.id, request)
+            if adjudicates:
+                plan = visibility.plan_of(session, dataset.id)
+                disputes.check_disputed(session, dataset.id, request.image_id, plan.reviewers_per_image)
+            else:
+                assignments.give_back(session, Hands(dataset.id, request.reviewer), request.image_id)
             event = DecisionRow(
                 id=new_id(),
                 created_at=datetime.now(UTC),
@@ -95,6 +130,8 @@ class CurationStore(ImportStore):
                 realism=request.realism,
                 tags=list(request.tags),
                 note=request.note,
+                adjudicates=adjudicates,
+                request_id=submission.request_key(request, adjudicates),
             )
             _append(session, event)
         return rows.decision(event, dataset.name)
@@ -119,17 +156,22 @@ class CurationStore(ImportStore):
                 tags=[],
                 note="",
                 undoes=last.id,
+                adjudicates=last.adjudicates,
             )
             _append(session, event)
         return rows.decision(event, row.name)
 
-    def decisions(self, dataset: str, image_id: str | None = None) -> tuple[Decision, ...]:
-        """Every event of a dataset, or of one image in it, oldest first."""
+    def decisions(
+        self, dataset: str, image_id: str | None = None, viewer: str | None = None
+    ) -> tuple[Decision, ...]:
+        """Every event of a dataset, or of one image in it, oldest first, as far as a viewer may see it."""
         with self._read() as session:
             row = lookups.dataset_row(session, dataset)
             query = select(DecisionRow).where(DecisionRow.dataset_id == row.id).order_by(DecisionRow.sequence)
             if image_id is not None:
                 query = query.where(DecisionRow.image_id == image_id)
+            if view := visibility.view_of(session, row.id, viewer):
+                query = query.where(visibility.events_shown(view))
             return tuple(rows.decision(event, row.name) for event in session.scalars(query))
 
     def verify_chain(self) -> ChainReport:

@@ -120,12 +120,17 @@ class DatasetRow(Base):
 
 
 class DecisionRow(Base):
-    """One event: a verdict, or (verdict null, undoes set) the taking back of one. Never changed, never deleted."""
+    """One event: a verdict, or (verdict null, undoes set) the taking back of one. Never changed, never deleted.
+
+    `adjudicates` marks an adjudicator's verdict and the taking back of one. `request_id` tells a request that is sent
+    twice from two requests.
+    """
 
     __tablename__ = "decisions"
     __table_args__ = (
         Index("ix_decisions_state", "dataset_id", "image_id", "reviewer", "sequence"),
         Index("ix_decisions_reviewer", "dataset_id", "reviewer", "sequence"),
+        Index("ix_decisions_request_id", "request_id", unique=True),
     )
 
     id: Mapped[str] = mapped_column(String(36), primary_key=True)
@@ -133,18 +138,20 @@ class DecisionRow(Base):
     created_at: Mapped[datetime]
     reviewer: Mapped[str] = mapped_column(String(100))
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"))
-    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), index=True)
+    image_id: Mapped[str] = mapped_column(String(36), index=True)  # of an image, or of one that was purged
     verdict: Mapped[str | None] = mapped_column(String(16))
     realism: Mapped[int | None]
     tags: Mapped[list[str]]
     note: Mapped[str] = mapped_column(Text)
     undoes: Mapped[str | None] = mapped_column(ForeignKey("decisions.id"), unique=True)
+    adjudicates: Mapped[bool] = mapped_column(default=False)
+    request_id: Mapped[str | None] = mapped_column(String(64))
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64), unique=True)
 
 
 class CurrentDecisionRow(Base):
-    """Derived: a reviewer's latest decision on an image that is not undone."""
+    """Derived: a reviewer's latest decision on an image that is not undone. Adjudications are kept apart."""
 
     __tablename__ = "current_decisions"
     __table_args__ = (Index("ix_current_decisions_reviewer", "dataset_id", "reviewer", "verdict", "image_id"),)
@@ -157,14 +164,81 @@ class CurrentDecisionRow(Base):
     realism: Mapped[int | None]
 
 
+class AdjudicationRow(Base):
+    """Derived: the latest adjudication of an image that is not undone, by whomever."""
+
+    __tablename__ = "adjudications"
+
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), primary_key=True)
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    decision_id: Mapped[str] = mapped_column(ForeignKey("decisions.id"))
+    verdict: Mapped[str] = mapped_column(String(16))
+
+
 class ImageVerdictRow(Base):
-    """Derived: what all reviewers together say of an image (a reject by anyone outweighs, then an accept)."""
+    """Derived: what all reviewers together say of an image (a reject by anyone outweighs, then an accept).
+
+    An adjudication outweighs them all; `num_reviewers` and `realism` leave it out.
+    """
 
     __tablename__ = "image_verdicts"
-    __table_args__ = (Index("ix_image_verdicts_verdict", "dataset_id", "verdict", "image_id"),)
+    __table_args__ = (
+        Index("ix_image_verdicts_verdict", "dataset_id", "verdict", "image_id"),
+        Index("ix_image_verdicts_progress", "dataset_id", "num_reviewers", "image_id"),
+    )
 
     dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), primary_key=True)
     image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
     verdict: Mapped[str] = mapped_column(String(16))
     num_reviewers: Mapped[int]
     realism: Mapped[float | None]
+
+
+class ReviewPlanRow(Base):
+    """How a dataset is reviewed; without a row by one reviewer an image, and open."""
+
+    __tablename__ = "review_plans"
+
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), primary_key=True)
+    reviewers_per_image: Mapped[int]
+    blinded: Mapped[bool]
+
+
+class LeaseRow(Base):
+    """An image in a reviewer's hands until `expires_at`; gone when it is decided, given back or out of time."""
+
+    __tablename__ = "leases"
+    __table_args__ = (
+        Index("ix_leases_reviewer", "dataset_id", "reviewer", "leased_at"),
+        Index("ix_leases_expires_at", "expires_at"),
+    )
+
+    dataset_id: Mapped[str] = mapped_column(ForeignKey("datasets.id"), primary_key=True)
+    image_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    reviewer: Mapped[str] = mapped_column(String(100), primary_key=True)
+    leased_at: Mapped[datetime]
+    expires_at: Mapped[datetime]
+
+
+class PurgedImageRow(Base):
+    """What is left of an image that was taken out of the pool: enough to check the decisions about it."""
+
+    __tablename__ = "purged_images"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64))
+    purged_at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(String(255))
+
+
+class ChainRewriteRow(Base):
+    """One time the chain was written anew from a decision on, with its heads before and after."""
+
+    __tablename__ = "chain_rewrites"
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    rewritten_at: Mapped[datetime]
+    reason: Mapped[str] = mapped_column(String(255))
+    first_sequence: Mapped[int]
+    old_head: Mapped[str] = mapped_column(String(64))
+    new_head: Mapped[str] = mapped_column(String(64))

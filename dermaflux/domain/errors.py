@@ -40,8 +40,16 @@ class StorageNotWritable(DermaFluxError):
     """The data directory or the database cannot be written."""
 
 
+class StaleDecision(DermaFluxError):
+    """An image was decided on since the reviewer saw it; the decision was not stored."""
+
+
 class QueueFull(DermaFluxError):
     """More work is waiting than the queue takes."""
+
+
+class QuotaExceeded(DermaFluxError):
+    """A user keeps as many images as allowed, or the data folder has used up its budget."""
 
 
 class Cancelled(DermaFluxError):

@@ -216,7 +216,11 @@ class Split(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
-    """One image in the store: its content hash, where its file is, how it was made, what was found."""
+    """One image in the store: its content hash, where its file is, how it was made, what was found.
+
+    Read in a dataset it has a verdict, and `version`: the sequence of the newest decision on it there that the
+    reader may see, 0 when there is none. Sent back with a decision, it keeps the reader from overruling unseen ones.
+    """
 
     image_id: str
     sha256: str
@@ -226,6 +230,7 @@ class StoredImage:
     generated: Mapping[str, Any]
     assessment: Mapping[str, Any]
     verdict: Verdict | None = None
+    version: int = 0
 
 
 def _within(name: str, value: float | None, limits: tuple[float, float]) -> None:

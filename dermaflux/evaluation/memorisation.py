@@ -12,18 +12,18 @@ from typing import Any
 import numpy as np
 
 from dermaflux.domain.errors import InvalidRequest
+from dermaflux.evaluation.neighbours import distance_blocks, nearest
 
 FALSE_ALARM_SHARE = 0.001
 ROC_SHARES = (0.001, 0.003, 0.01, 0.03, 0.1)
-_CHUNK_ROWS = 1024
-_MIN_REAL = 20
+MIN_REAL = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """The distance below which an image counts as a copy, and what that means on real images.
 
-    `false_alarm_share` of real images lie nearer than `threshold` to a *different* lesion;
+    `false_alarm_share` of `num_real` real images lie nearer than `threshold` to a *different* lesion;
     `same_lesion_found` is the share of same-lesion pairs the threshold finds, None without such pairs;
     same_lesion_auc is how well the distance tells same-lesion pairs from nearest different lesions, and `roc` the
     share of same-lesion pairs found at other false-alarm shares, as (false alarms, found).
@@ -37,6 +37,14 @@ class Calibration:
     same_lesion_found: float | None
     same_lesion_auc: float | None
     roc: tuple[tuple[float, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RealFeatures:
+    """Features (N, D) of real pictures, and which lesion each shows."""
+
+    features: np.ndarray
+    lesion_ids: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,30 +77,56 @@ class MemorisationReport:
 def calibrate(
     features: np.ndarray, lesion_ids: Sequence[str], false_alarm_share: float = FALSE_ALARM_SHARE
 ) -> Calibration:
-    """The threshold from real training features (N, D), each picture's lesion named.
+    """The threshold from real training features (N, D) alone, each picture's lesion named.
 
     It is the `false_alarm_share` quantile of the distance from a picture to the nearest picture of another
     lesion. Raises InvalidRequest for fewer than 20 pictures or fewer than two lesions.
     """
-    if len(features) < _MIN_REAL or len(set(lesion_ids)) < 2:
+    _check_enough(lesion_ids)
+    return _calibration(*_real_distances(features, lesion_ids), false_alarm_share)
+
+
+def calibrate_on_unseen(
+    training: np.ndarray, unseen: RealFeatures, false_alarm_share: float = FALSE_ALARM_SHARE
+) -> Calibration:
+    """The threshold from real pictures that neither generator nor descriptor has learned from.
+
+    How near do they come to a training picture (N, D)? Nearer than all but `false_alarm_share` of them is a copy.
+    Features that were trained on the training pictures hold those apart, so that among themselves they seem further
+    from one another than new ones do. Same-lesion pairs are those among the unseen. Raises as `calibrate` does.
+    """
+    _check_enough(unseen.lesion_ids)
+    _, pairs = _real_distances(unseen.features, unseen.lesion_ids)
+    return _calibration(nearest(unseen.features, training)[1], pairs, false_alarm_share)
+
+
+def _check_enough(lesion_ids: Sequence[str]) -> None:
+    if len(lesion_ids) < MIN_REAL or len(set(lesion_ids)) < 2:
         raise InvalidRequest(
-            f"{len(features)} real images of {len(set(lesion_ids))} lesions cannot calibrate a threshold. "
-            f"Give at least {_MIN_REAL} images of different lesions."
+            f"{len(lesion_ids)} real images of {len(set(lesion_ids))} lesions cannot calibrate a threshold. "
+            f"Give at least {MIN_REAL} images of different lesions."
         )
+
+
+def _real_distances(features: np.ndarray, lesion_ids: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """From each picture to the nearest one of another lesion (N,), and between pictures of one lesion (P,)."""
     lesion_of = np.unique(np.asarray(lesion_ids), return_inverse=True)[1]
     to_others, same_pairs = [], []
-    for start, distance in _distance_blocks(features, features):
+    for start, distance in distance_blocks(features, features):
         rows = np.arange(start, start + len(distance))
         same = lesion_of[rows][:, None] == lesion_of[None, :]
         to_others.append(np.where(same, np.inf, distance).min(axis=1))
         later = same & (np.arange(len(features))[None, :] > rows[:, None])
         same_pairs.append(distance[later])
-    others, pairs = np.concatenate(to_others), np.concatenate(same_pairs)
+    return np.concatenate(to_others), np.concatenate(same_pairs)
+
+
+def _calibration(others: np.ndarray, pairs: np.ndarray, false_alarm_share: float) -> Calibration:
     threshold = float(np.quantile(others, false_alarm_share))
     return Calibration(
         threshold=threshold,
         false_alarm_share=false_alarm_share,
-        num_real=len(features),
+        num_real=len(others),
         median_real_to_real=float(np.median(others)),
         num_same_lesion_pairs=len(pairs),
         same_lesion_found=float((pairs <= threshold).mean()) if len(pairs) else None,
@@ -127,29 +161,6 @@ def memorisation_report(
         calibration=calibration,
         nearest=found,
     )
-
-
-def nearest(queries: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For every query (M, D) the row of the nearest reference (N, D) and its distance, both (M,)."""
-    index, best = [], []
-    for _, distance in _distance_blocks(queries, reference):
-        row = distance.argmin(axis=1)
-        index.append(row)
-        best.append(distance[np.arange(len(row)), row])
-    return np.concatenate(index), np.concatenate(best)
-
-
-def _distance_blocks(queries: np.ndarray, reference: np.ndarray):  # noqa: ANN202 - a private iterator of arrays
-    """Yield (first row, distances (rows, N)), so that 100,000 references fit in memory."""
-    queries, reference = _unit(queries), _unit(reference)
-    for start in range(0, len(queries), _CHUNK_ROWS):
-        similarity = queries[start : start + _CHUNK_ROWS] @ reference.T
-        yield start, np.clip(1.0 - similarity, 0.0, 2.0)
-
-
-def _unit(features: np.ndarray) -> np.ndarray:
-    features = np.asarray(features, dtype=np.float64)
-    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
 
 
 def _found_at(share: float, pairs: np.ndarray, others: np.ndarray) -> float:

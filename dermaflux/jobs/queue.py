@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, Update, func, select, update
+from sqlalchemy import Engine, Update, delete, func, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 
 # An engine whose transactions begin IMMEDIATE on SQLite lets readers opt out by this execution option.
 _READS_ONLY = {"dermaflux_reads_only": True}
+_RUNNING = JobRow.state == JobState.RUNNING.value
 
 
 class JobQueue:
@@ -78,6 +79,30 @@ class JobQueue:
         query = select(JobRow).where(JobRow.user == user).order_by(JobRow.id.desc()).limit(limit)
         with self._transaction(self._reads) as session:
             return tuple(row.to_record() for row in session.scalars(query))
+
+    def job_ids(self, user: str) -> tuple[str, ...]:
+        """The ids of all jobs of a user, the oldest first."""
+        query = select(JobRow.id).where(JobRow.user == user).order_by(JobRow.id)
+        with self._transaction(self._reads) as session:
+            return tuple(session.scalars(query))
+
+    def promised(self, user: str) -> int:
+        """How many parts of a user's waiting and running jobs are still to come."""
+        open_states = (JobState.WAITING.value, JobState.RUNNING.value)
+        query = select(func.sum(JobRow.total - JobRow.done)).where(JobRow.user == user, JobRow.state.in_(open_states))
+        with self._transaction(self._reads) as session:
+            return int(session.scalar(query) or 0)
+
+    def check_none_running(self, user: str) -> None:
+        """Raise InvalidRequest while a job of the user is running."""
+        with self._transaction(self._reads) as session:
+            if session.scalar(select(func.count()).where(JobRow.user == user, _RUNNING)):
+                raise InvalidRequest(f"A job of {user} is running. Cancel it, then try again.")
+
+    def forget(self, user: str) -> int:
+        """Remove a user's jobs but one that is running, waiting ones too; how many."""
+        with self._transaction(self._writes) as session:
+            return session.execute(delete(JobRow).where(JobRow.user == user, ~_RUNNING)).rowcount
 
     def position(self, job_id: str) -> int | None:
         """How many waiting jobs go before this one (0 = next), None when it does not wait."""

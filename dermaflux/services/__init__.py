@@ -1,10 +1,11 @@
 """Layer 3: the only wiring. `Services` is all that pages and the CLI know of the capabilities."""
 
 from dermaflux.services.evaluating import Evaluating
-from dermaflux.services.generating import Generating
+from dermaflux.services.retaining import Retaining
+from dermaflux.services.reviewing import Reviewing
 
 
-class Services(Generating, Evaluating):
+class Services(Retaining, Evaluating, Reviewing):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

@@ -16,21 +16,24 @@ from dermaflux.curation.records import (
 )
 from dermaflux.domain.lesion import choice
 from dermaflux.domain.records import Assessment, StoredImage, Verdict
-from dermaflux.services.judging import Judging
+from dermaflux.services.deduplicating import Deduplicating
+from dermaflux.services.records import OnStep
 
 if TYPE_CHECKING:
     from PIL import Image
+
+    from dermaflux.services.real_import import ImportReport
 
 ALL = "all"
 UNDECIDED = "undecided"
 
 
-class Curating(Judging):
+class Curating(Deduplicating):
     """The store behind plain calls. Raises DataNotFound, InvalidRequest or StorageNotWritable as the store does."""
 
-    def image(self, image_id: str, dataset: str | None = None) -> StoredImage:
-        """One stored image, with its verdict when a dataset is named."""
-        return self._store().get(image_id, dataset)
+    def image(self, image_id: str, dataset: str | None = None, viewer: str | None = None) -> StoredImage:
+        """One stored image, with its verdict when a dataset is named, as far as a viewer may see it."""
+        return self._store().get(image_id, dataset, viewer)
 
     def image_path(self, image_id: str) -> Path:
         """The PNG of a stored image."""
@@ -69,7 +72,9 @@ class Curating(Judging):
     ) -> StoredImage:
         """Store a verdict; it is safe when this returns. A new dataset is made with its first verdict.
 
-        details: realism 1..5, tags, note. Returns the image with the verdict that all reviewers together come to.
+        details: realism 1..5, tags, note; expected_version, the version of the image that the reviewer saw, or
+        StaleDecision is raised; request_id, with which a request sent again is stored once. Returns the image with the
+        verdict that all reviewers together come to, as far as this one may see it.
         """
         request = DecisionRequest(
             dataset=checked_dataset_name(dataset),
@@ -84,22 +89,40 @@ class Curating(Judging):
                 request.dataset, owner=request.reviewer, exist_ok=True
             )
         self._store().decide(request)
-        return self.image(request.image_id, request.dataset)
+        return self.image(request.image_id, request.dataset, request.reviewer)
 
     def undo(self, dataset: str, reviewer: str) -> StoredImage:
         """Take back the reviewer's last standing verdict; the image with the verdict it has now."""
         undone = self._store().undo(dataset, reviewer)
-        return self.image(undone.image_id, dataset)
+        return self.image(undone.image_id, dataset, undone.reviewer)
 
-    def decisions(self, dataset: str, image_id: str | None = None) -> tuple[Decision, ...]:
-        """Every decision of a dataset or of one image in it, oldest first."""
-        return self._store().decisions(dataset, image_id)
+    def import_real(self, source: Path, name: str, on_step: OnStep | None = None) -> "ImportReport":
+        """Take a user's own real pictures in, for comparison only, into a private folder that is never served.
 
-    def counts(self, dataset: str, reviewer: str | None = None) -> VerdictCounts:
-        """How many images stand where; without such a dataset yet, all are undecided."""
+        Raises as `real_import.import_real` does, InvalidRequest also for a name that cannot be.
+        """
+        from dermaflux.services.real_import import import_real
+
+        folder = self.prepare_folder(self.settings.data_dir / "real")
+        return import_real(source, folder / checked_dataset_name(name), on_step)
+
+    def accepted_ids(self, dataset: str) -> tuple[str, ...]:
+        """The images that all reviewers together accept, in the order of an export. Raises DataNotFound."""
+        return self._store().accepted_ids(dataset)
+
+    def decisions(
+        self, dataset: str, image_id: str | None = None, viewer: str | None = None
+    ) -> tuple[Decision, ...]:
+        """Every decision of a dataset or of one image in it, oldest first, as far as a viewer may see it."""
+        return self._store().decisions(dataset, image_id, viewer)
+
+    def counts(
+        self, dataset: str, reviewer: str | None = None, viewer: str | None = None
+    ) -> VerdictCounts:
+        """How many images stand where, as far as a viewer may see it; without such a dataset yet, all are undecided."""
         if not self._has_dataset(dataset):
             return VerdictCounts(undecided=self._store().page(limit=1).total)
-        return self._store().counts(dataset, reviewer)
+        return self._store().counts(dataset, reviewer, viewer)
 
     def page(
         self,
@@ -109,9 +132,15 @@ class Curating(Judging):
         after: str | None = None,
         limit: int = 120,
         filters: ImageFilter | None = None,
+        viewer: str | None = None,
     ) -> ImagePage:
-        """A page of stored images with the verdicts of a dataset: accept, reject, unsure, undecided or all."""
+        """A page of stored images with the verdicts of a dataset: accept, reject, unsure, undecided or all.
+
+        In a blinded dataset a viewer sees others' verdicts only where enough are in.
+        """
         filters = filters or ImageFilter()
+        if viewer is not None:
+            filters = replace(filters, viewer=viewer)
         if not self._has_dataset(dataset):
             empty = verdict not in (ALL, UNDECIDED)
             return (

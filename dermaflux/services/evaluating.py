@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dermaflux.evaluation.artefact_audit import ArtefactAudit, MarkedPictures
     from dermaflux.evaluation.coverage import CoverageReport, LesionFacts
     from dermaflux.evaluation.diversity import DiversityReport
-    from dermaflux.evaluation.memorisation import MemorisationReport
+    from dermaflux.evaluation.memorisation import MemorisationReport, RealFeatures
     from dermaflux.evaluation.quality import QualityReport
     from dermaflux.measurement.artefacts import Artefacts
 
@@ -65,14 +65,20 @@ class Evaluating(Making):
         return quality.quality_report(real * scale, synthetic * scale, np.random.default_rng(seed))
 
     def evaluate_memorisation(
-        self, synthetic: "np.ndarray", real: "np.ndarray", lesion_ids: Sequence[str]
+        self, synthetic: "np.ndarray", training: "RealFeatures", unseen: "RealFeatures | None" = None
     ) -> "MemorisationReport":
-        """Look for synthetic images (M, D) that copy a real one (N, D), by a threshold calibrated on the real ones."""
+        """Look for synthetic images (M, D) that copy a training one, by a threshold calibrated on real ones.
+
+        On the unseen ones when there are some: real pictures that nothing was trained on.
+        """
         from dermaflux.evaluation import memorisation
 
-        return memorisation.memorisation_report(
-            synthetic, real, memorisation.calibrate(real, lesion_ids)
+        calibration = (
+            memorisation.calibrate(training.features, training.lesion_ids)
+            if unseen is None
+            else memorisation.calibrate_on_unseen(training.features, unseen)
         )
+        return memorisation.memorisation_report(synthetic, training.features, calibration)
 
     def evaluate_diversity(
         self, synthetic: "np.ndarray", asked: Sequence[LesionSpec], real: "np.ndarray", diagnoses: Sequence[str]

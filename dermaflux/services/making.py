@@ -64,7 +64,9 @@ class Making(Exporting):
                 return self._generator().stream(drawn)
             return self._generator().stream(drawn, should_stop)
 
-        return stream(request) if request.candidates == 1 else keep_closest(request, stream, self.assess_as_far_as_can_be)
+        if request.candidates == 1:
+            return stream(request)
+        return keep_closest(request, stream, self.assess_as_far_as_can_be)
 
     def write_generated(self, generated: GeneratedImage, folder: Path) -> Path:
         """Write a PNG with its provenance; the same request gives the same name and the same bytes.

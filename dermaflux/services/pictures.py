@@ -22,6 +22,8 @@ from dermaflux.domain.errors import (
 )
 
 MAX_PIXELS = 64_000_000
+FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "TIFF")
+"""The decoders that may look at a file, whatever its name: others (EPS) would start programs."""
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff")
 _UNREADABLE = (
     UnidentifiedImageError, Image.DecompressionBombError, Image.DecompressionBombWarning,
@@ -62,7 +64,7 @@ def open_picture(source: Path | IO[bytes], name: str | None = None) -> Image.Ima
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(source) as picture:
+            with Image.open(source, formats=FORMATS) as picture:
                 if picture.width * picture.height > MAX_PIXELS:
                     raise ValueError(f"it has more than {MAX_PIXELS // 10**6} megapixels")
                 return picture.copy()  # decodes all of it; the file is closed, the pixels stay

@@ -12,6 +12,7 @@ from dermaflux.curation.credentials import CredentialSigner
 from dermaflux.curation.export import export_dataset
 from dermaflux.curation.export_records import ExportRequest, ExportTools
 from dermaflux.curation.import_export import import_export
+from dermaflux.curation.review_records import ReviewPlan
 from dermaflux.curation.store import CurationStore, open_engine
 from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest
 
@@ -85,6 +86,20 @@ def test_verdicts_come_as_new_chained_decisions_under_pseudonyms(judged, elsewhe
     known = elsewhere.get(decisions[0].image_id)
     assert known.assessment["measurement"]["asymmetry"] == 1.0
     assert [c.memorised for c in elsewhere.candidates("taken in")].count(False) == 1
+
+
+def test_an_adjudicated_image_comes_back_as_it_was_settled(judged, elsewhere, image_ids, says, tmp_path):
+    judged.set_review_plan("first", ReviewPlan(reviewers_per_image=2))
+    judged.decide(says(image_ids[0], "reject", "bob"))
+    judged.adjudicate(says(image_ids[0], "accept", "dee"))
+    left = export(judged, tmp_path / "out")
+    assert left.num_images == 4
+    import_export(elsewhere, tmp_path / "out", "first")
+    assert hashes(elsewhere) == hashes(judged) and elsewhere.verify_chain().intact
+    assert export(elsewhere, tmp_path / "again").set_sha256 == left.set_sha256
+    assert import_export(elsewhere, tmp_path / "out", "first").num_decisions == 0
+    with pytest.raises(InvalidRequest, match="1 under the least agreement"):
+        export(judged, tmp_path / "agreed", min_agreement=1.0, without=set(image_ids[1:]))
 
 
 def test_the_same_import_again_adds_nothing(judged, elsewhere, tmp_path):

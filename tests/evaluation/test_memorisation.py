@@ -17,17 +17,6 @@ def real():
     return np.concatenate([first, second]), ids
 
 
-def test_nearest_agrees_with_brute_force_across_blocks(monkeypatch):
-    monkeypatch.setattr(memorisation, "_CHUNK_ROWS", 7)
-    rng = np.random.default_rng(2)
-    queries, reference = rng.normal(size=(20, 5)), rng.normal(size=(31, 5))
-    index, distance = memorisation.nearest(queries, reference)
-    for row, query in enumerate(queries):
-        cosine = reference @ query / (np.linalg.norm(reference, axis=1) * np.linalg.norm(query))
-        assert index[row] == cosine.argmax()
-        assert distance[row] == pytest.approx(1 - cosine.max())
-
-
 def test_the_threshold_holds_its_false_alarm_share_and_finds_pictures_of_one_lesion(real):
     features, ids = real
     calibration = memorisation.calibrate(features, ids, false_alarm_share=0.05)
@@ -81,3 +70,23 @@ def test_auc_of_equal_distances_is_one_half():
 def test_a_handful_of_real_images_cannot_calibrate():
     with pytest.raises(InvalidRequest, match="5 real images"):
         memorisation.calibrate(np.eye(5), list("abcde"))
+
+
+def test_features_that_hold_the_training_pictures_apart_do_not_hide_a_copy(real):
+    """Among themselves the training pictures lie far apart, new ones come nearer: it follows the new ones."""
+    features, _ = real
+    training = features[:200]
+    rng = np.random.default_rng(4)
+    near = training[:100] + 0.6 * rng.normal(size=(100, 32))
+    unseen = memorisation.RealFeatures(
+        features=np.concatenate([near, near + 0.05 * rng.normal(size=near.shape)]),
+        lesion_ids=[f"new {i}" for i in range(100)] * 2,
+    )
+    calibration = memorisation.calibrate_on_unseen(training, unseen, 0.05)
+    assert calibration.num_real == 200
+    assert (memorisation.nearest(unseen.features, training)[1] <= calibration.threshold).mean() == pytest.approx(0.05)
+    assert calibration.threshold < memorisation.calibrate(training, [str(i) for i in range(200)], 0.05).threshold
+    assert calibration.same_lesion_found == 1.0
+    assert calibration.roc[-1] == (0.1, 1.0)
+    copies = training[[5, 9]] + 0.02 * rng.normal(size=(2, 32))
+    assert memorisation.memorisation_report(copies, training, calibration).num_copies == 2

@@ -108,6 +108,16 @@ def test_verdicts_undo_and_export(client, made):
     assert len(rows) == 1 and record.spec == LesionSpec.from_dict(SPEC)
 
 
+def test_a_verdict_on_what_was_seen_is_stored_once_and_a_stale_one_refused(client, made):
+    image = made["images"][0]["image_id"]
+    sent = {"image_id": image, "verdict": "accept", "dataset": "versions", "expected_version": 0, "request_id": "v1"}
+    answer = client.predict(**sent, api_name="/decide")
+    assert client.predict(**sent, api_name="/decide") == answer
+    assert client.predict(image, "reject", "versions", answer["version"], api_name="/decide")["verdict"] == "reject"
+    with pytest.raises(AppError, match="you said reject"):
+        client.predict(image, "accept", "versions", answer["version"], api_name="/decide")
+
+
 def test_verdicts_on_nothing_are_refused_in_words(client):
     with pytest.raises(AppError, match="no-such-image"):
         client.predict("no-such-image", "accept", "endpoints", api_name="/decide")

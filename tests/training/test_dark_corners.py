@@ -1,4 +1,4 @@
-"""Even light, on drawn skin with a known fall of the light: divided out where there is one, nothing touched where not."""
+"""Even light, on drawn skin with a known fall of the light: divided out where there is one."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""The descriptor's trainer on drawn lesions: it learns to tell them apart, resumes to the same losses, exports whole."""
+"""The descriptor's trainer on drawn lesions: it learns to tell them apart, resumes as if unbroken, exports whole."""
 
 import csv
 import io
@@ -41,7 +41,7 @@ def lesions(tmp_path_factory):
                 rows.append([f"P{i}_{picture}", f"L{i}", split, "nv", 0, "histo", "50", "male", "back"])
     with (folder / "ham10000.csv").open("w", newline="") as handle:
         writer = csv.writer(handle)
-        writer.writerow("image_id lesion_id split dx malignant dx_type age sex localization".split())
+        writer.writerow(["image_id", "lesion_id", "split", "dx", "malignant", "dx_type", "age", "sex", "localization"])
         writer.writerows(rows)
     return folder
 

@@ -1,0 +1,65 @@
+"""The flags of the verbs on sets of pictures as frozen records, read by tyro. Text beside a field is its help."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from tyro.conf import Positional
+
+from dermaflux.domain.errors import InvalidRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duplicates:
+    """Find duplicates within pictures, or their leaks into others: same pixels, almost the same, the same lesion."""
+
+    paths: Positional[tuple[Path, ...]] = ()
+    """Pictures or folders of them."""
+    dataset: str | None = None
+    """The accepted images of this dataset instead."""
+    against: Path | None = None
+    """Look for these in a folder or .zip of other pictures instead, such as those of training or of an evaluation."""
+    split: str = "train"
+    """The split of the other pictures' metadata that counts; pictures without one all count."""
+    distance: float | None = None
+    """Descriptors nearer than this show one lesion (1 - cosine, 0 to 2). Left out: as calibrated."""
+    phash_bits: int | None = None
+    """Pictures whose perceptual hashes differ in no more bits are almost the same. Left out: 6 of 64."""
+    json: bool = False
+    """JSON instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Raise InvalidRequest unless exactly one source of pictures is named."""
+        if bool(self.paths) == (self.dataset is not None):
+            raise InvalidRequest("Name pictures or folders, or a --dataset: one of the two.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReal:
+    """Take your own real pictures in, for comparison only: stripped of names, places and all but their pixels."""
+
+    source: Positional[Path]
+    """A folder or .zip of pictures, with metadata.csv (file_name, diagnosis, split, lesion_id, ...) if there is one."""
+    name: str
+    """What the set is to be called; it is written to real/NAME in the data folder."""
+    json: bool = False
+    """JSON instead of lines."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purge:
+    """Remove images that were rejected long ago, with their files. Their decisions stay in the chain."""
+
+    rejected_after_days: int | None = None
+    """Rejected everywhere, and not judged again for so many days. Left out: as DERMAFLUX_PURGE_REJECTED_AFTER_DAYS."""
+    yes: bool = False
+    """Do not ask."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forget:
+    """Remove a user's jobs, images and name. What others judged stays; the user's decisions become anonymous."""
+
+    user: Positional[str]
+    """The user's name, as reviewers are shown."""
+    yes: bool = False
+    """Do not ask."""

@@ -1,0 +1,87 @@
+"""Who lies near whom: the nearest of a set, and all pairs within a distance, in tiles so that 100,000 fit in memory.
+
+Feature rows are compared by 1 - cosine similarity (0 same, 2 opposite), hashes by the number of differing bits. It
+knows no picture and sets no threshold. Tiles of one matrix product are as fast here as an index of its own
+(docs/benchmarks.md), and miss nothing.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+_TILE_ROWS = 2048
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """Pairs of rows, first < second (P,), and how far apart they are (P,)."""
+
+    first: np.ndarray
+    second: np.ndarray
+    distance: np.ndarray
+
+
+def nearest(queries: np.ndarray, reference: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For every query (M, D) the row of the nearest reference (N, D) and its distance, both (M,)."""
+    index, best = [], []
+    for _, distance in distance_blocks(queries, reference):
+        row = distance.argmin(axis=1)
+        index.append(row)
+        best.append(distance[np.arange(len(row)), row])
+    return np.concatenate(index), np.concatenate(best)
+
+
+def distance_blocks(queries: np.ndarray, reference: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (first row, distances (rows, N)) of the queries, some rows at a time."""
+    queries, reference = unit(queries), unit(reference)
+    for start in range(0, len(queries), _TILE_ROWS):
+        yield start, _distance(queries[start : start + _TILE_ROWS], reference)
+
+
+def pairs_within(features: np.ndarray, threshold: float) -> Pairs:
+    """All pairs of rows (N, D) at most `threshold` apart."""
+    rows = unit(features)
+    return _collected(len(rows), threshold, lambda a, b: _distance(rows[a], rows[b]))
+
+
+def hash_pairs_within(hashes: np.ndarray, max_bits: int) -> Pairs:
+    """All pairs of 64-bit hashes (N,) uint64 that differ in at most `max_bits` bits; the distance is their number."""
+    return _collected(
+        len(hashes), max_bits, lambda a, b: np.bitwise_count(hashes[a][:, None] ^ hashes[b][None, :])
+    )
+
+
+def groups(pairs: Pairs, count: int) -> list[list[int]]:
+    """The rows 0..count-1 that hang together by pairs, each group ascending, those of one row left out."""
+    links = coo_array((np.ones(len(pairs.first), bool), (pairs.first, pairs.second)), shape=(count, count))
+    _, label = connected_components(links, directed=False)
+    order = np.argsort(label, kind="stable")
+    parts = np.split(order, np.flatnonzero(np.diff(label[order])) + 1)
+    return sorted(part.tolist() for part in parts if len(part) > 1)
+
+
+def unit(features: np.ndarray) -> np.ndarray:
+    """Rows of length 1, float32."""
+    features = np.asarray(features, dtype=np.float32)
+    return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    return np.clip(1.0 - first @ second.T, 0.0, 2.0)
+
+
+def _collected(count: int, threshold: float, distance) -> Pairs:  # noqa: ANN001 - slices to a tile of distances
+    found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
+    starts = range(0, count, _TILE_ROWS)
+    for top in starts:
+        for left in starts[top // _TILE_ROWS :]:
+            tile = distance(slice(top, top + _TILE_ROWS), slice(left, left + _TILE_ROWS))
+            row, column = np.nonzero(tile <= threshold)
+            above = row + top < column + left
+            row, column = row[above], column[above]
+            found.append((row + top, column + left, tile[row, column].astype(np.float64)))
+    parts = [np.concatenate(part) for part in zip(*found, strict=True)] if found else [np.empty(0)] * 3
+    return Pairs(first=parts[0].astype(np.int64), second=parts[1].astype(np.int64), distance=parts[2])

@@ -1,0 +1,86 @@
+"""Duplicates within a set and leaks against another: reads pictures, describes them, and lets `evaluation` compare.
+
+Pictures are described a batch at a time and not kept: a fingerprint is some hundred bytes, whatever the picture's size.
+"""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+from dermaflux.domain.errors import InvalidRequest
+from dermaflux.services.judging import Judging
+from dermaflux.services.records import OnStep
+
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
+
+    from dermaflux.evaluation.duplicates import DuplicateReport, Fingerprints, Likeness, Thresholds
+
+_BATCH = 64
+
+
+class Deduplicating(Judging):
+    """Fingerprints of pictures and what follows from them."""
+
+    def fingerprints(
+        self, count: int, load: Callable[[int], "Image.Image"], on_step: OnStep | None = None
+    ) -> "Fingerprints":
+        """What pictures 0..count-1 are compared by. Raises ModelNotAvailable, and what `load` raises."""
+        import numpy as np
+
+        from dermaflux.evaluation.duplicates import Fingerprints
+
+        descriptor = self._descriptor()
+        content, hashes, vectors = [], [], [descriptor.embed([])]
+        for start in range(0, count, _BATCH):
+            images = [load(index).convert("RGB") for index in range(start, min(start + _BATCH, count))]
+            content += [_content_hash(image) for image in images]
+            hashes += [_perceptual_hash(image) for image in images]
+            vectors.append(descriptor.embed(images))
+            if on_step:
+                on_step(len(content), count)
+        return Fingerprints(
+            content=content, phash=np.array(hashes, dtype=np.uint64), vectors=np.concatenate(vectors)
+        )
+
+    def duplicate_thresholds(
+        self, lesion_distance: float | None = None, phash_bits: int | None = None
+    ) -> "Thresholds":
+        """The thresholds asked for, else the calibrated ones. Raises InvalidRequest for one that cannot be."""
+        from dermaflux.evaluation.duplicates import PHASH_BITS, Thresholds
+
+        calibrated = self._descriptor().copy_distance
+        distance = calibrated if lesion_distance is None else lesion_distance
+        if distance is None:
+            raise InvalidRequest("The descriptor has no calibrated threshold. Give one with --distance.")
+        bits = PHASH_BITS if phash_bits is None else phash_bits
+        if not 0 <= distance <= 2 or not 0 <= bits <= 64:
+            raise InvalidRequest(f"The distance {distance} must lie in 0..2 and the differing bits {bits} in 0..64.")
+        return Thresholds(lesion_distance=distance, phash_bits=bits)
+
+    def find_duplicates(self, prints: "Fingerprints", thresholds: "Thresholds") -> "DuplicateReport":
+        """The groups of pictures that are alike."""
+        from dermaflux.evaluation import duplicates
+
+        return duplicates.find_duplicates(prints, thresholds)
+
+    def find_leaks(
+        self, prints: "Fingerprints", reference: "Fingerprints", thresholds: "Thresholds"
+    ) -> "Sequence[Likeness]":
+        """The pictures that are alike to one of the reference."""
+        from dermaflux.evaluation import duplicates
+
+        return duplicates.find_leaks(prints, reference, thresholds)
+
+
+def _content_hash(image: "Image.Image") -> str:
+    """Of the pixels and not of the file: another time stamp makes no other picture."""
+    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
+
+
+def _perceptual_hash(image: "Image.Image") -> int:
+    import imagehash
+
+    bits: np.ndarray = imagehash.phash(image).hash.flatten()
+    return int("".join("1" if bit else "0" for bit in bits), 2)

@@ -17,6 +17,11 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def pool_name(sha256: str) -> str:
+    """Where the content of that hash is in the pool."""
+    return f"{sha256[:2]}/{sha256}.png"
+
+
 class ImagePool:
     """Files by content hash in a local folder; the folder is made with the first file."""
 
@@ -31,7 +36,7 @@ class ImagePool:
         """
         if sha256_of(content) != sha256:
             raise DataNotFound(f"The image file {sha256}.png is gone. Restore it from a backup.")
-        name = _name_of(sha256)
+        name = pool_name(sha256)
         target = self.folder / name
         with storage_errors("write the image"):
             if target.is_file() and target.stat().st_size == len(content):
@@ -40,9 +45,9 @@ class ImagePool:
             _write_durably(target, content)
         return name
 
-    def holds(self, sha256: str) -> bool:
-        """Whether the content of that hash has its file here."""
-        return self.path(_name_of(sha256)).is_file()
+    def has(self, name: str) -> bool:
+        """Whether a stored file is there."""
+        return self.path(name).is_file()
 
     def remove(self, name: str) -> None:
         """Remove a stored file for good; one that is gone already is no error. Raises StorageNotWritable."""
@@ -69,10 +74,6 @@ class ImagePool:
         if sha256_of(content) != sha256:
             raise ImageNotReadable(f"{self.path(name)} was changed after it was stored. Restore it from a backup.")
         return content
-
-
-def _name_of(sha256: str) -> str:
-    return f"{sha256[:2]}/{sha256}.png"
 
 
 def _write_durably(target: Path, content: bytes) -> None:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from dermaflux.curation import chain, judgements, lookups, rows, verdicts
 from dermaflux.curation.export_store import ExportStore
+from dermaflux.curation.image_pool import pool_name
 from dermaflux.curation.import_records import IncomingImage, ReadSidecar
 from dermaflux.curation.judgements import Judgement
 from dermaflux.curation.tables import (
@@ -21,7 +22,7 @@ from dermaflux.curation.tables import (
     DecisionRow,
     ImageRow,
 )
-from dermaflux.domain.errors import DataNotFound
+from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.domain.identifiers import new_id
 
 
@@ -42,7 +43,8 @@ class ImportStore(ExportStore):
 
         Files are written while the images come, rows and decisions in one transaction at the end; whatever is raised
         on the way (by `images` too) takes the new files away again. Images that are known keep their own assessment.
-        Raises ImageNotReadable, DataNotFound (no record in a file) or StorageNotWritable.
+        Raises InvalidRequest (the name is that of a dataset but for its case), ImageNotReadable, DataNotFound (no
+        record in a file) or StorageNotWritable.
         """
         waiting: list[_Waiting] = []
         try:
@@ -57,17 +59,17 @@ class ImportStore(ExportStore):
     def _written(self, image: IncomingImage) -> "_Waiting":
         content, sidecar = rows.image_content(image.png), image.sidecar
         with self._read() as session:
-            is_known = lookups.image_by_content(session, content.content_sha256) is not None
+            known = lookups.image_by_content(session, content.content_sha256)
         name, is_new_file = None, False
-        if not is_known:
-            is_new_file = not self.pool.holds(sidecar.sha256)
+        if known is None or known.sha256 == sidecar.sha256:  # a known image whose file was lost gets it back
+            is_new_file = not self.pool.has(pool_name(sidecar.sha256))
             name = self.pool.write(content.png, sidecar.sha256)
         return _Waiting(content=replace(content, png=b""), sidecar=sidecar, path=name, is_new_file=is_new_file)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Waiting:
-    """An image whose file is written and whose row is not; path None when the store knows its content already."""
+    """An image whose file is written; path None when the store has its content in another file."""
 
     content: rows.ImageContent
     sidecar: ReadSidecar
@@ -90,7 +92,9 @@ def _add_all(session: Session, dataset: str, waiting: Sequence[_Waiting]) -> Tak
 
 
 def _dataset(session: Session, name: str) -> DatasetRow:
-    row = session.scalars(select(DatasetRow).where(DatasetRow.name == name)).first()
+    row = session.scalars(select(DatasetRow).where(func.lower(DatasetRow.name) == name.lower())).first()
+    if row is not None and row.name != name:
+        raise InvalidRequest(f"There is a dataset {row.name!r} already. Choose another name or use that one.")
     if row is None:
         row = DatasetRow(id=new_id(), name=name, owner="", description="", created_at=datetime.now(UTC))
         session.add(row)

@@ -199,6 +199,22 @@ def test_a_failed_import_takes_no_file_away_that_was_there_before(judged, tmp_pa
     assert pool_files(judged) == before and judged.verify_chain().intact
 
 
+def test_an_import_brings_back_a_file_that_was_lost(judged, tmp_path):
+    export(judged, tmp_path / "out")
+    before = pool_files(judged)
+    lost = next(judged.accepted("first"))
+    Path(lost.path).unlink()
+    import_export(judged, tmp_path / "out", "first")
+    assert pool_files(judged) == before and judged.read_png(lost)
+
+
+def test_a_name_that_differs_in_case_only_is_refused_whole(judged, tmp_path):
+    export(judged, tmp_path / "out")
+    with pytest.raises(InvalidRequest, match="'first' already"):
+        import_export(judged, tmp_path / "out", "First")
+    assert judged.datasets()[0].name == "first" and len(judged.datasets()) == 1
+
+
 def test_what_is_no_export_or_cannot_come_back_is_said(judged, tmp_path):
     with pytest.raises(DataNotFound, match="does not exist"):
         import_export(judged, tmp_path / "none", "first")

@@ -1,6 +1,6 @@
 """Prints how fast curation is: verdicts, pages over a large pool, and exports, on a database made for the purpose.
 
-    python -m benchmarks.curation_speed [--images 100000] [--exported 1000] [--size-px 224]
+    python -m benchmarks.curation_speed [--images 100000] [--exported 1000] [--size-px 224] [--exports-only]
 
 Rows of the large pool have no files: only the exported images are real PNGs. Everything lies in a temporary folder.
 """
@@ -16,11 +16,14 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from sqlalchemy import Engine, insert
 
 from dermaflux.curation.export import export_dataset, zip_export
-from dermaflux.curation.records import DecisionRequest, ExportFormat, ExportRequest, ImageFilter
+from dermaflux.curation.export_records import ExportFormat, ExportRequest, ExportTools
+from dermaflux.curation.import_export import import_export
+from dermaflux.curation.records import DecisionRequest, ImageFilter
 from dermaflux.curation.store import CurationStore, migrate, open_engine
 from dermaflux.curation.tables import ImageRow
 from dermaflux.domain.caption import compose
@@ -46,6 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--images", type=int, default=100_000, help="rows in the large pool")
     parser.add_argument("--exported", type=int, default=1000, help="real images added and exported")
     parser.add_argument("--size-px", type=int, default=224, help="edge of the exported images")
+    parser.add_argument("--exports-only", action="store_true", help="leave the large pool out")
     chosen = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -53,14 +57,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         migrate(engine)
         store = CurationStore(engine, folder / "images")
         line("what", "figure")
-        fill_pool(engine, chosen.images)
-        store.create_dataset("large")
-        image_ids = _decide_most(store, chosen.images)
-        _measure_verdicts(store, image_ids)
-        _measure_pages(store)
+        if not chosen.exports_only:
+            _measure_pool(store, engine, chosen.images)
         _measure_files(store, folder, chosen.exported, chosen.size_px)
         line(f"whole chain of {store.verify_chain().num_decisions} decisions checked", timed(store.verify_chain))
         store.close()
+
+
+def _measure_pool(store: CurationStore, engine: Engine, number: int) -> None:
+    fill_pool(engine, number)
+    store.create_dataset("large")
+    image_ids = _decide_most(store, number)
+    _measure_verdicts(store, image_ids)
+    _measure_pages(store)
 
 
 def fill_pool(engine: Engine, number: int) -> None:
@@ -223,14 +232,32 @@ def _measure_files(store: CurationStore, folder: Path, number: int, size_px: int
         store.decide(
             DecisionRequest(dataset="small", image_id=image.image_id, reviewer="ada", verdict=Verdict.ACCEPT)
         )
+    # A square stands in for the segmenter, whose speed is measured elsewhere.
+    tools = ExportTools(find_lesion=lambda image: np.ones((image.height, image.width), dtype=bool))
     for layout in ExportFormat:
         request = ExportRequest(dataset="small", format=layout, folder=folder / layout)
         started = time.perf_counter()
-        report = export_dataset(store, request)
+        report = export_dataset(store, request, tools=tools)
         line(f"export as {layout} ({report.num_bytes / 1e6:.0f} MB)", _rate(number, started))
+    _measure_choice_and_return(store, folder, number)
     started = time.perf_counter()
     zip_export(folder / ExportFormat.IMAGEFOLDER)
     line("zip of the imagefolder", _rate(number, started))
+
+
+def _measure_choice_and_return(store: CurationStore, folder: Path, number: int) -> None:
+    chosen = folder / "chosen"
+    request = ExportRequest(dataset="small", format=ExportFormat.IMAGEFOLDER, folder=chosen, duplicate_bits=2)
+    started = time.perf_counter()
+    export_dataset(store, request)
+    line("export as imagefolder, near-duplicates looked for", _rate(number, started))
+    engine = open_engine(f"sqlite:///{folder / 'elsewhere.db'}")
+    migrate(engine)
+    elsewhere = CurationStore(engine, folder / "elsewhere")
+    started = time.perf_counter()
+    import_export(elsewhere, folder / ExportFormat.IMAGEFOLDER, "small")
+    line("import of the imagefolder (checked, synced to disk)", _rate(number, started))
+    elsewhere.close()
 
 
 def _rate(number: int, started: float) -> str:

@@ -1,5 +1,6 @@
 """The command line: `python -m dermaflux VERB ...`. Exit codes: 0 done, 2 the user's mistake, 1 ours.
 
+`provenance` also answers 1 when a file does not verify: that is its finding, and no one's mistake.
 The one place of the CLI where an error becomes a line on stderr.
 """
 
@@ -11,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from dermaflux.cli import commands
+from dermaflux.cli import commands, dataset_commands
 from dermaflux.cli.parsing import PROGRAM, HelpShown, parse
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.services import Services
@@ -26,7 +27,9 @@ _MODULES: Mapping[type, str] = {
     commands.Measure: "judging",
     commands.Classify: "judging",
     commands.Segment: "judging",
-    commands.Export: "exporting",
+    dataset_commands.Export: "exporting",
+    dataset_commands.ImportExport: "exporting",
+    dataset_commands.Provenance: "exporting",
     commands.Adherence: "evaluating",
     commands.Quality: "evaluating",
     commands.Memorisation: "evaluating",
@@ -48,8 +51,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command = parse(sys.argv[1:] if argv is None else argv)
         with Services(Settings.load()) as services:
-            _verb(command)(services, command)
-        return 0
+            return _verb(command)(services, command) or 0
     except HelpShown:
         return 0
     except DermaFluxError as error:
@@ -65,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _verb(command: Any) -> Callable[[Services, Any], None]:
+def _verb(command: Any) -> Callable[[Services, Any], int | None]:
     module = import_module(f"dermaflux.cli.{_MODULES[type(command)]}")
     return getattr(module, type(command).__name__.lower())
 

@@ -44,6 +44,10 @@ class Settings(BaseSettings):
     """The embedded weights."""
     max_waiting: int = Field(default=64, ge=1, le=10_000)
     """How many requests may wait before new ones are refused."""
+    c2pa_cert: Path | None = None
+    """A certificate chain in PEM: what is exported is then signed (C2PA). Needs c2pa_key and c2pa-python."""
+    c2pa_key: Path | None = None
+    """The private key of c2pa_cert, PKCS #8 in PEM without a password."""
     max_images_per_user: int | None = Field(default=None, ge=1)
     """How many images one user may keep; without it as many as there is room for."""
     disk_budget_gb: float | None = Field(default=None, gt=0)

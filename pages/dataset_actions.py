@@ -27,6 +27,7 @@ FORMATS = (
     ("Parquet (datasets)", "parquet"),
     ("WebDataset shards", "webdataset"),
     ("DICOM", "dicom"),
+    ("COCO with lesion masks", "coco"),
 )
 _EMPTY = {
     "accept": "Nothing accepted yet. Accept good samples in the Generate tab, or under To review.",

@@ -145,6 +145,60 @@ def start_app(tiny_models):
     return running
 
 
+def _certificate(subject, subject_key, issuer, issuer_key):
+    """An X.509 certificate as C2PA wants it; one that signs certificates when it is its own issuer."""
+    from datetime import UTC, datetime, timedelta
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+    from cryptography.x509.oid import ExtendedKeyUsageOID
+
+    is_root, public, now = subject == issuer, subject_key.public_key(), datetime.now(UTC)
+    usage = dict.fromkeys(
+        ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only",
+         "decipher_only"), False,
+    )  # fmt: skip
+    usage |= {"digital_signature": True, "key_cert_sign": is_root, "crl_sign": is_root}
+    builder = x509.CertificateBuilder(
+        issuer, subject, public, x509.random_serial_number(), now - timedelta(days=1), now + timedelta(days=2)
+    )
+    builder = (
+        builder.add_extension(x509.BasicConstraints(ca=is_root, path_length=None), critical=True)
+        .add_extension(x509.KeyUsage(**usage), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key()), critical=False)
+    )
+    if not is_root:
+        builder = builder.add_extension(
+            x509.ExtendedKeyUsage([ExtendedKeyUsageOID.EMAIL_PROTECTION]), critical=False
+        )
+    return builder.sign(issuer_key, hashes.SHA256())
+
+
+@pytest.fixture(scope="session")
+def signing_files(tmp_path_factory):
+    """A C2PA certificate chain and its key, made for this run: (certificate, key) as PEM files."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import serialization as pem
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import NameOID
+
+    def named(name):
+        parts = ((NameOID.ORGANIZATION_NAME, "DermaFlux tests"), (NameOID.COMMON_NAME, name))
+        return x509.Name([x509.NameAttribute(oid, text) for oid, text in parts])
+
+    folder, root_key, key = tmp_path_factory.mktemp("signing"), *(ec.generate_private_key(ec.SECP256R1()) for _ in "ab")
+    chain = [
+        _certificate(named("signer"), key, named("root"), root_key),
+        _certificate(named("root"), root_key, named("root"), root_key),
+    ]
+    (folder / "chain.pem").write_bytes(b"".join(c.public_bytes(pem.Encoding.PEM) for c in chain))
+    (folder / "key.pem").write_bytes(
+        key.private_bytes(pem.Encoding.PEM, pem.PrivateFormat.PKCS8, pem.NoEncryption())
+    )
+    return folder / "chain.pem", folder / "key.pem"
+
+
 def _save_tiny_descriptor(folder: Path) -> None:
     from dermaflux.classification.descriptor import (
         DescriptorConfig,

@@ -133,6 +133,13 @@ def test_caption_needs_neither_torch_nor_a_database(tmp_path):
         (["duplicates", "o", "--distance", "3"], "must lie in 0..2"),
         (["evaluate", "quality", "o", "--real", "o", "--max-images", "0"], "--max-images is 0"),
         (["evaluate", "quality", "o", "--real", "o", "--seed", "-1"], "--seed is -1"),
+        (["export", "--dataset", "d", "--out", "o", "--verdicts", "maybe"], "verdict 'maybe' is not known"),
+        (["export", "--dataset", "d", "--out", "o", "--min-agreement", "2"], "min_agreement is 2"),
+        (["export", "--dataset", "d", "--out", "o", "--without", "none.txt"], "none.txt cannot be read"),
+        (["import", "nowhere", "--dataset", "d"], "folder nowhere does not exist"),
+        (["import", "nowhere"], "--dataset is missing"),
+        (["provenance", "gone.png"], "gone.png does not exist"),
+        (["provenance"], "No file was named"),
         (["evaluate", "coverage", "--dataset", "nobody"], "no dataset 'nobody'"),
     ],
 )
@@ -376,13 +383,80 @@ def dataset(here, filled_data):
     return here
 
 
-@pytest.mark.parametrize("layout", ["imagefolder", "parquet", "webdataset", "dicom"])
+@pytest.mark.parametrize("layout", ["imagefolder", "parquet", "webdataset", "dicom", "coco"])
 def test_export_writes_the_accepted_images(dataset, capsys, layout):
     assert main(["export", "--dataset", "mine", "--format", layout, "--out", "out"]) == 0
     out = capsys.readouterr().out
     assert "4 images" in out
     assert DISCLAIMER in out
     assert (dataset / "out" / "README.md").is_file()
+
+
+def test_export_takes_filters_and_says_what_stays_behind(dataset, capsys):
+    assert main(["export", "--dataset", "mine", "--out", "all"]) == 0
+    names = sorted(path.stem for path in (dataset / "all" / "sidecars").iterdir())
+    whole = json.loads((dataset / "all" / "sidecars" / f"{names[0]}.json").read_text())["sha256"]
+    (dataset / "drop.txt").write_text(f"{whole}\n")
+    flags = ["--without", "drop.txt", "--max-per-diagnosis", "2", "--verdicts", "accept,unsure"]
+    flags += ["--min-agreement", "0.5"]
+    assert main(["export", "--dataset", "mine", "--out", "some", *flags]) == 0
+    out = capsys.readouterr().out
+    assert "left out 1: excluded by name" in out and "left out 1: over the cap of its diagnosis" in out
+    assert "2 images" in out
+
+
+def test_export_is_signed_when_a_certificate_is_configured(dataset, capsys, monkeypatch, signing_files):
+    monkeypatch.setenv("DERMAFLUX_C2PA_CERT", str(signing_files[0]))
+    assert main(["export", "--dataset", "mine", "--out", "out"]) == 2
+    assert "DERMAFLUX_C2PA_KEY" in complaint(capsys)
+    monkeypatch.setenv("DERMAFLUX_C2PA_KEY", str(signing_files[1]))
+    assert main(["export", "--dataset", "mine", "--out", "out"]) == 0
+    assert main(["provenance", "out"]) == 0
+    assert "(C2PA valid, DermaFlux tests)" in capsys.readouterr().out
+
+
+def test_an_export_comes_back_by_import(dataset, capsys, monkeypatch):
+    assert main(["export", "--dataset", "mine", "--format", "parquet", "--out", "out"]) == 0
+    left = capsys.readouterr().out
+    monkeypatch.setenv("DERMAFLUX_DATA_DIR", str(dataset / "another"))
+    assert main(["import", "out", "--dataset", "mine"]) == 0
+    assert "4 images in mine: 4 new to the store, 4 decisions added" in capsys.readouterr().out
+    assert main(["export", "--dataset", "mine", "--format", "parquet", "--out", "again"]) == 0
+    assert capsys.readouterr().out.replace("again", "out") == left
+    (dataset / "out" / "README.md").write_text("better")
+    assert main(["import", "out", "--dataset", "mine"]) == 2
+    assert "README.md of the export out was changed" in complaint(capsys)
+
+
+def test_a_push_that_fails_leaves_the_export(dataset, capsys):
+    assert main(["export", "--dataset", "mine", "--out", "out", "--push", "no name"]) == 2
+    assert "OWNER/NAME" in complaint(capsys)
+    assert main(["provenance", "out"]) == 0
+
+
+@pytest.mark.parametrize("layout", ["imagefolder", "dicom"])
+def test_provenance_of_an_export_is_intact_until_a_pixel_changes(dataset, capsys, layout):
+    assert main(["export", "--dataset", "mine", "--format", layout, "--out", "out"]) == 0
+    capsys.readouterr()
+    assert main(["provenance", "out", "--json"]) == 0
+    checks = json_lines(capsys)
+    assert [check["state"] for check in checks] == ["intact"] * 4
+    assert checks[0]["record"]["synthetic"] is True and checks[0]["signature"] is None
+    path = dataset / checks[0]["path"]
+    content = bytearray(path.read_bytes())
+    content[-40] ^= 0xFF
+    path.write_bytes(content)
+    assert main(["provenance", "out"]) == 1
+    assert capsys.readouterr().out.startswith(f"changed {checks[0]['path']}\n    The")
+
+
+def test_provenance_of_what_is_not_ours_is_the_users_mistake(here, capsys):
+    lesion_picture(here / "photo.png")
+    (here / "notes.txt").write_text("x")
+    assert main(["provenance", "photo.png", "notes.txt"]) == 2
+    out = capsys.readouterr()
+    assert [line for line in out.out.splitlines() if not line.startswith(" ")] == ["none photo.png", "none notes.txt"]
+    assert "2 of 2 files carry no record" in out.err and len(out.err.splitlines()) == 1
 
 
 def test_export_into_a_folder_in_use_is_refused(dataset, capsys):

@@ -5,10 +5,11 @@ It does nothing: `dermaflux.cli.parsing` fills these, the other modules here car
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 from tyro.conf import Positional, arg, subcommand
 
+from dermaflux.cli.dataset_commands import Export, ImportExport, Provenance
 from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Purge
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Colour, Diagnosis, LesionSpec, choice, typical_colours
@@ -141,18 +142,6 @@ class Segment:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Export:
-    """Export a dataset's accepted images."""
-
-    dataset: str
-    """The dataset's name."""
-    format: Literal["imagefolder", "parquet", "webdataset", "dicom"] = "imagefolder"
-    """The layout that is written."""
-    out: Path
-    """The folder to write to; must be empty or missing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RealFlags:
     """The real pictures to compare with."""
 
@@ -272,6 +261,8 @@ Command = (
     | Annotated[Classify, subcommand("classify")]
     | Annotated[Segment, subcommand("segment")]
     | Annotated[Export, subcommand("export")]
+    | Annotated[ImportExport, subcommand("import")]
+    | Annotated[Provenance, subcommand("provenance")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Duplicates, subcommand("duplicates")]
     | Annotated[ImportReal, subcommand("import-real")]

@@ -15,8 +15,8 @@ from dermaflux.domain.errors import InvalidRequest
 
 PROGRAM = "python -m dermaflux"
 VERBS = (
-    "caption", "generate", "measure", "classify", "segment", "export", "evaluate", "duplicates", "import-real",
-    "purge", "forget",
+    "caption", "generate", "measure", "classify", "segment", "export", "import", "provenance", "evaluate",
+    "duplicates", "import-real", "purge", "forget",
 )  # fmt: skip
 EVALUATIONS = ("adherence", "quality", "memorisation", "diversity", "artefacts", "coverage")
 _DESCRIPTION = "DermaFlux: synthetic skin lesion images from clinical descriptions. For research, not a medical device."

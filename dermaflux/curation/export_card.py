@@ -1,20 +1,23 @@
 """Writes what a reader must know of an exported dataset: `README.md` with hub front matter, and `LICENSE.md`.
 
-Plain text from counted facts; no date, no machine, no person, so that equal exports have equal cards.
+The card follows the FDA's seven Cs for synthetic data (10.1038/s44172-025-00450-1). Plain text from counted facts; no
+date, no machine, no person, so that equal exports have equal cards.
 """
 
 import json
 import re
 
-from dermaflux.curation.export_rows import ExportPlan, Tally
-from dermaflux.curation.records import ExportFormat
-from dermaflux.domain.lesion import DIAGNOSIS_NAMES, Diagnosis
+from dermaflux.curation.export_choice import Choice
+from dermaflux.curation.export_figures import Tally
+from dermaflux.curation.export_records import ExportFormat
+from dermaflux.curation.export_rows import ExportPlan
+from dermaflux.curation.export_seven_cs import INTENDED_USE, LIMITS, OUT_OF_SCOPE, seven_cs, table
 from dermaflux.domain.records import DISCLAIMER
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
-def readme(plan: ExportPlan, tally: Tally, layout: ExportFormat, data_files: str) -> str:
+def readme(plan: ExportPlan, tally: Tally, choice: Choice, layout: ExportFormat, data_files: str) -> str:
     """The dataset card. `data_files` is the pattern of the files that hold the split."""
     size = next((name for limit, name in _SIZES if plan.num_images < limit), "1M<n<10M")
     front = [
@@ -23,7 +26,7 @@ def readme(plan: ExportPlan, tally: Tally, layout: ExportFormat, data_files: str
         "language:",
         "- en",
         "license: other",
-        f"license_name: {json.dumps(_licence_name(tally))}",
+        f"license_name: {json.dumps(licence_name(tally))}",
         "license_link: LICENSE.md",
         f"pretty_name: {json.dumps(plan.dataset)}",
         "size_categories:",
@@ -40,81 +43,65 @@ def readme(plan: ExportPlan, tally: Tally, layout: ExportFormat, data_files: str
         f"  - split: {plan.split.value}",
         f"    path: {json.dumps(data_files)}",
     ]
-    return "\n".join(["---", *front, "---", "", _body(plan, tally, layout)])
+    return "\n".join(["---", *front, "---", "", _body(plan, tally, choice, layout)])
 
 
 def licence_text(tally: Tally) -> str:
     """`LICENSE.md`: what the images inherit from the weights that made them."""
-    lines = [
-        "# Licence",
-        "",
-        "The images inherit the terms of the weights that made them; keep to the strictest that applies.",
-        "",
-        "| images | weights | licence |",
-        "|---|---|---|",
+    rows = [
+        (number, _cell(weights), _cell(licence) or "not stated by the model")
+        for (weights, _, licence), number in sorted(tally.sources.items())
     ]
-    for (weights, _, licence), number in sorted(tally.sources.items()):
-        lines.append(f"| {number} | {_cell(weights)} | {_cell(licence) or 'not stated by the model'} |")
-    return "\n".join([*lines, ""])
+    return f"""# Licence
+
+The images inherit the terms of the weights that made them; keep to the strictest that applies.
+
+{table(("images", "weights", "licence"), rows)}
+"""
 
 
-def _body(plan: ExportPlan, tally: Tally, layout: ExportFormat) -> str:
+def licence_name(tally: Tally) -> str:
+    """The licences of the weights as one name."""
+    names = sorted({licence for _, _, licence in tally.sources})
+    slug = re.sub(r"[^a-z0-9.]+", "-", " ".join(names).lower()).strip("-")
+    return slug[:96] or "not-stated"
+
+
+def _body(plan: ExportPlan, tally: Tally, choice: Choice, layout: ExportFormat) -> str:
     models = ", ".join(sorted({model for _, model, _ in tally.sources}))
     return f"""# {plan.dataset}
 
 **{DISCLAIMER}**
 
 {plan.num_images} synthetic dermoscopy-like images of skin lesions, made by DermaFlux with {models} from written
-descriptions, looked at by people one by one, and accepted. No image shows a patient. All of them are in the split
+descriptions, looked at by people one by one. No image shows a patient. All of them are in the split
 `{plan.split.value}`: synthetic images do not belong in validation or test data. Layout: {layout.value}.
-
-## What is in it
-
-| diagnosis asked for | name | images |
-|---|---|---|
-{_diagnosis_table(tally)}
 
 Each image comes with its caption; the requested asymmetry (0..2), border (0..8) and colours of the ABCD rule; the
 same as measured on the image (`measured_*`, null where the measurement refused); a classifier's calibrated
-probability of malignancy (`predicted_malignant`); and all that is needed to make it again: seed, steps, guidance,
-model and adapter with their sha256. Every image carries this record inside (PNG iTXt `dermaflux`, XMP
-`DigitalSourceType` trainedAlgorithmicMedia). `manifest.json` lists the sha256 of every file.
+probability of malignancy (`predicted_malignant`); the verdict of its reviewers; and all that is needed to make it
+again: seed, steps, guidance, model and adapter with their sha256. The sidecars hold the same and who judged when,
+under pseudonyms. `manifest.json` lists the sha256 of every file.
 
-The diagnosis is what was asked of the generator, not a finding: no clinician diagnosed these images.
+The figures below follow the seven criteria of the FDA's Office of Science and Engineering Laboratories for synthetic
+medical data, and are computed from the images of this export.
 
-## Intended use
+{seven_cs(tally, choice)}## Intended use
 
-Research and education: augmenting the training data of lesion classifiers, studying them, teaching.
+{INTENDED_USE}
 
 ## Out of scope
 
-Diagnosis, treatment or any clinical decision; validation or test of a medical product; claims about real patients
-or about how often anything occurs; passing the images off as photographs; recovering images of the generator's
-training data.
+{OUT_OF_SCOPE}
 
 ## Limits
 
-A generator repeats the biases and gaps of the pictures it was trained on, rare diagnoses and darker skin above all.
-A model trained with these images must be tested on real images of the people it is meant for.
+{LIMITS}
 
 ## Licence
 
 See `LICENSE.md`: inherited from the weights that made the images.
 """
-
-
-def _diagnosis_table(tally: Tally) -> str:
-    names = {d.value: DIAGNOSIS_NAMES[d] for d in Diagnosis}
-    return "\n".join(
-        f"| {code} | {names.get(code, 'caption written by hand')} | {number} |"
-        for code, number in sorted(tally.diagnoses.items())
-    )
-
-
-def _licence_name(tally: Tally) -> str:
-    names = sorted({licence for _, _, licence in tally.sources})
-    slug = re.sub(r"[^a-z0-9.]+", "-", " ".join(names).lower()).strip("-")
-    return slug[:96] or "not-stated"
 
 
 def _cell(text: str) -> str:

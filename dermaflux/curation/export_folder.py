@@ -65,7 +65,7 @@ def new_folder(target: Path) -> Iterator[Path]:
 def write_manifest(folder: Path, facts: Mapping[str, Any]) -> tuple[str, int]:
     """List every file with hash and size in `manifest.json`; returns its own sha256 and the bytes in all."""
     files = {}
-    for path in _files(folder):
+    for path in files_in(folder):
         with path.open("rb") as content:
             digest = hashlib.file_digest(content, "sha256").hexdigest()
         files[path.relative_to(folder).as_posix()] = {"sha256": digest, "bytes": path.stat().st_size}
@@ -81,14 +81,14 @@ def zip_export(folder: Path) -> Path:
     Raises InvalidRequest when the folder is no export, StorageNotWritable when the disk refuses.
     """
     folder = folder.absolute()
-    if _manifest(folder) is None:
+    if manifest_of(folder) is None:
         raise InvalidRequest(f"{folder} is no export of DermaFlux. Export the dataset first.")
     target = folder.with_name(f"{folder.name}.zip")
     draft = folder.with_name(f".{folder.name}.{secrets.token_hex(4)}.zip.partial")
     with storage_errors("write the archive"):
         try:
             with zipfile.ZipFile(draft, "w") as archive:
-                for path in _files(folder):
+                for path in files_in(folder):
                     _add(archive, path, f"{folder.name}/{path.relative_to(folder).as_posix()}")
             os.replace(draft, target)
         finally:
@@ -122,12 +122,13 @@ def _put_in_place(draft: Path, target: Path) -> None:
 
 
 def _foreign_file(folder: Path) -> str | None:
-    manifest = _manifest(folder)
+    manifest = manifest_of(folder)
     known = set(manifest["files"]) | {MANIFEST} if manifest else set()
-    return next((name for p in _files(folder) if (name := p.relative_to(folder).as_posix()) not in known), None)
+    return next((name for name in names_in(folder) if name not in known), None)
 
 
-def _manifest(folder: Path) -> Mapping[str, Any] | None:
+def manifest_of(folder: Path) -> Mapping[str, Any] | None:
+    """The manifest of an export; None when the folder has none, or one that is not ours."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -136,5 +137,11 @@ def _manifest(folder: Path) -> Mapping[str, Any] | None:
     return manifest if ours else None
 
 
-def _files(folder: Path) -> list[Path]:
+def files_in(folder: Path) -> list[Path]:
+    """Every file below the folder, sorted; links count as files, wherever they lead."""
     return sorted(path for path in folder.rglob("*") if not path.is_dir() or path.is_symlink())
+
+
+def names_in(folder: Path) -> list[str]:
+    """The same as names relative to the folder, as a manifest has them."""
+    return [path.relative_to(folder).as_posix() for path in files_in(folder)]

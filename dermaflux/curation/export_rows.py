@@ -3,11 +3,11 @@
 It knows no file layout. Nothing in a row depends on when or where the export is made.
 """
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from dermaflux.curation.export_records import FindLesion
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.domain.lesion import Diagnosis
 from dermaflux.domain.records import Split, StoredImage
@@ -49,6 +49,7 @@ COLUMNS: Mapping[str, str] = {
     "chosen_from": "int",
     "licence": "string",
     "created_at": "string",
+    "verdict": "string",
 }
 _SPEC = ("diagnosis", "asymmetry", "border", "colours", "age", "sex", "site", "skin_tone")
 _MADE = (
@@ -71,12 +72,16 @@ _MADE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExportRow:
-    """One image ready to be written. `key` is unique in the export and safe as a file name; fields hold COLUMNS."""
+    """One image ready to be written. `key` is unique in the export and safe as a file name; fields hold COLUMNS.
+
+    `png` may be signed; sha256 in the fields and `sidecar` is always that of the file in the pool.
+    """
 
     key: str
     png: bytes
     generated: Mapping[str, Any]
     fields: Mapping[str, Any]
+    sidecar: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +92,7 @@ class ExportPlan:
     split: Split
     num_images: int
     images_per_shard: int
+    find_lesion: FindLesion | None = None
 
     @property
     def num_shards(self) -> int:
@@ -94,31 +100,14 @@ class ExportPlan:
         return -(-self.num_images // self.images_per_shard)
 
 
-@dataclass(slots=True)
-class Tally:
-    """What went by, counted for the card: diagnoses asked for, and images by the weights and licence behind them."""
-
-    diagnoses: Counter[str] = field(default_factory=Counter)
-    sources: Counter[tuple[str, str, str]] = field(default_factory=Counter)
-
-    def add(self, row: ExportRow) -> None:
-        """Count one image."""
-        fields = row.fields
-        self.diagnoses[fields["diagnosis"] or "not stated"] += 1
-        weights = f"{fields['model']} (sha256 {fields['model_sha256']})"
-        if fields["adapter"]:
-            weights += f" + {fields['adapter']} (sha256 {fields['adapter_sha256']})"
-        self.sources[weights, fields["model"], fields["licence"] or ""] += 1
-
-
-def export_row(image: StoredImage, png: bytes, split: Split) -> ExportRow:
-    """The row of a stored image and its file, whose hash was checked when it was read."""
+def export_row(image: StoredImage, png: bytes, split: Split, sidecar: Mapping[str, Any]) -> ExportRow:
+    """The row of a stored image, of its file (whose hash was checked when it was read) and of its sidecar."""
     found: dict[str, Any] = dict.fromkeys(COLUMNS)
-    found |= {"sha256": image.sha256, "synthetic": True, "split": str(split)}
+    found |= {"sha256": image.sha256, "synthetic": True, "split": str(split), "verdict": sidecar["verdict"]}
     found |= {name: image.generated.get(name) for name in _MADE}
     found |= _requested(image.generated.get("spec"))
     found |= _assessed(image.assessment)
-    return ExportRow(key=image.sha256[:32], png=png, generated=image.generated, fields=found)
+    return ExportRow(key=image.sha256[:32], png=png, generated=image.generated, fields=found, sidecar=sidecar)
 
 
 def shards(rows: Iterator[ExportRow], plan: ExportPlan) -> Iterator[tuple[int, list[ExportRow]]]:

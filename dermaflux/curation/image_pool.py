@@ -17,6 +17,11 @@ def sha256_of(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
+def pool_name(sha256: str) -> str:
+    """Where the content of that hash is in the pool."""
+    return f"{sha256[:2]}/{sha256}.png"
+
+
 class ImagePool:
     """Files by content hash in a local folder; the folder is made with the first file."""
 
@@ -31,7 +36,7 @@ class ImagePool:
         """
         if sha256_of(content) != sha256:
             raise DataNotFound(f"The image file {sha256}.png is gone. Restore it from a backup.")
-        name = f"{sha256[:2]}/{sha256}.png"
+        name = pool_name(sha256)
         target = self.folder / name
         with storage_errors("write the image"):
             if target.is_file() and target.stat().st_size == len(content):
@@ -39,6 +44,10 @@ class ImagePool:
             target.parent.mkdir(parents=True, exist_ok=True)
             _write_durably(target, content)
         return name
+
+    def has(self, name: str) -> bool:
+        """Whether a stored file is there."""
+        return self.path(name).is_file()
 
     def remove(self, name: str) -> None:
         """Remove a stored file for good; one that is gone already is no error. Raises StorageNotWritable."""

@@ -1,17 +1,15 @@
-"""What goes into and comes out of the curation store: decisions, datasets, filters, pages, export requests.
+"""What goes into and comes out of the curation store: decisions, datasets, filters, pages.
 
 Frozen data with checks; no table, file or session is known here.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
 
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Diagnosis, choice
-from dermaflux.domain.records import Split, StoredImage, Verdict
+from dermaflux.domain.records import StoredImage, Verdict
 
 MAX_PAGE = 500
 MAX_NOTE_CHARS = 2000
@@ -179,57 +177,6 @@ class ForgottenUser:
     num_images_kept: int
     num_decisions_anonymous: int
     num_jobs_removed: int = 0
-
-
-class ExportFormat(StrEnum):
-    """The file layouts a dataset can leave in."""
-
-    IMAGEFOLDER = "imagefolder"
-    PARQUET = "parquet"
-    WEBDATASET = "webdataset"
-    DICOM = "dicom"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportRequest:
-    """Which dataset goes where, and how. Synthetic images go into train only.
-
-    images_per_shard matters for parquet and webdataset. Images flagged as memorised stay behind unless asked for.
-    """
-
-    dataset: str
-    format: ExportFormat
-    folder: Path
-    split: Split = Split.TRAIN
-    images_per_shard: int = 1000
-    include_memorised: bool = False
-
-    def __post_init__(self) -> None:
-        """Raise InvalidRequest for an unknown format, and for synthetic images in val or test."""
-        put = object.__setattr__
-        put(self, "format", choice("format", self.format, ExportFormat))
-        put(self, "split", choice("split", self.split, Split))
-        put(self, "folder", Path(self.folder))
-        if self.split is not Split.TRAIN:
-            raise InvalidRequest(
-                f"Synthetic images are not written into the {self.split} split: a score on them says nothing "
-                "about real patients. Export to train."
-            )
-        if self.images_per_shard < 1:
-            raise InvalidRequest(f"images_per_shard is {self.images_per_shard}. Give at least 1.")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExportReport:
-    """What an export wrote. `manifest_sha256` is equal for equal exports; left_out says why images stayed behind."""
-
-    folder: Path
-    format: ExportFormat
-    num_images: int
-    num_bytes: int
-    manifest_sha256: str
-    diagnoses: Mapping[str, int]
-    left_out: Mapping[str, int] = field(default_factory=dict)
 
 
 def checked_dataset_name(name: str) -> str:

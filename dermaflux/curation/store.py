@@ -23,6 +23,7 @@ from dermaflux.curation import (
 )
 from dermaflux.curation.assignments import Hands
 from dermaflux.curation.database import migrate, open_engine
+from dermaflux.curation.import_store import ImportStore
 from dermaflux.curation.records import (
     ChainReport,
     Dataset,
@@ -41,7 +42,7 @@ from dermaflux.domain.records import StoredImage
 __all__ = ["CurationStore", "migrate", "open_engine"]
 
 
-class CurationStore(ReviewStore):
+class CurationStore(ReviewStore, ImportStore):
     """Images, datasets and decisions in one migrated database, image files in one folder."""
 
     def create_dataset(

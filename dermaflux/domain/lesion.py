@@ -7,6 +7,7 @@ One place for sliders, captions, measurement, training and evaluation. It knows 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Self, TypeVar
 
 from dermaflux.domain.errors import InvalidRequest
@@ -16,6 +17,8 @@ Choice = TypeVar("Choice", bound=StrEnum)
 ASYMMETRY_RANGE = (0.0, 2.0)
 BORDER_RANGE = (0.0, 8.0)
 AGE_RANGE_YEARS = (0.0, 120.0)
+# From one level of a slider to the next.
+LEVEL_STEP: Mapping[str, float] = MappingProxyType({"asymmetry": 0.5, "border": 2.0, "num_colours": 1.0})
 
 
 class Colour(StrEnum):

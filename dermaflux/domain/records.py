@@ -189,6 +189,14 @@ class Assessment:
         """A JSON-ready dict."""
         return {"measurement": self.measurement.to_dict(), "prediction": self.prediction.to_dict()}
 
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Assessment":
+        """The assessment that `to_dict` wrote. Raises KeyError, TypeError or ValueError for anything else."""
+        measured, predicted = dict(values["measurement"]), dict(values["prediction"])
+        measured["colours"] = tuple(Colour(name) for name in measured["colours"] or ())
+        predicted["diagnosis"] = predicted["diagnosis"] or {}
+        return cls(measurement=Measurement(**measured), prediction=Prediction(**predicted))
+
 
 class Verdict(StrEnum):
     """A reviewer's judgement of one image."""

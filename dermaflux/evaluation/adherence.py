@@ -14,7 +14,14 @@ import numpy as np
 from scipy.stats import rankdata
 
 from dermaflux.domain.caption import ASYMMETRY_WORDS, BORDER_WORDS
-from dermaflux.domain.lesion import HAM_DIAGNOSES, Colour, Diagnosis, LesionSpec, typical_colours
+from dermaflux.domain.lesion import (
+    HAM_DIAGNOSES,
+    LEVEL_STEP,
+    Colour,
+    Diagnosis,
+    LesionSpec,
+    typical_colours,
+)
 from dermaflux.domain.records import Assessment
 
 if TYPE_CHECKING:
@@ -23,9 +30,6 @@ if TYPE_CHECKING:
 ATTRIBUTES = ("asymmetry", "border", "num_colours")
 DIAGNOSIS = "diagnosis"
 MEASURED = (*ATTRIBUTES, "mask_area", "malignant")
-LEVEL_STEP: Mapping[str, float] = MappingProxyType(
-    {"asymmetry": 0.5, "border": 2.0, "num_colours": 1.0}
-)
 _LEVELS: Mapping[str, tuple[float, ...]] = MappingProxyType({
     "asymmetry": tuple(ASYMMETRY_WORDS),
     "border": tuple(BORDER_WORDS),

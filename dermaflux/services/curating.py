@@ -1,7 +1,6 @@
-"""The curation of stored images: datasets, decisions, pages, export. Thin, so that pages never see the store."""
+"""The curation of stored images: datasets, decisions, pages. Thin, so that pages never see the store."""
 
 import io
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,9 +9,6 @@ from dermaflux.curation.records import (
     Dataset,
     Decision,
     DecisionRequest,
-    ExportFormat,
-    ExportReport,
-    ExportRequest,
     ImageFilter,
     ImagePage,
     VerdictCounts,
@@ -157,28 +153,6 @@ class Curating(Deduplicating):
         elif verdict != ALL:
             filters = replace(filters, verdict=choice("verdict", verdict, Verdict))
         return self._page(dataset, filters, after, limit)
-
-    def export(
-        self, dataset: str, format: str | ExportFormat, out_dir: Path, on_step: OnStep | None = None
-    ) -> ExportReport:
-        """Write the accepted images of a dataset into a folder."""
-        from dermaflux.curation.export import export_dataset
-
-        request = ExportRequest(dataset=dataset, format=ExportFormat(format), folder=out_dir)
-        return export_dataset(self._store(), request, on_step)
-
-    def export_zip(
-        self, dataset: str, format: str | ExportFormat, on_step: OnStep | None = None
-    ) -> Path:
-        """Write the export as one zip under the data folder, for a download."""
-        from dermaflux.curation.export import zip_export
-
-        exports = self.prepare_folder(self.settings.data_dir / "exports")
-        name = f"{checked_dataset_name(dataset)}-{ExportFormat(format)}"
-        with tempfile.TemporaryDirectory(dir=exports, prefix=".") as work:
-            report = self.export(dataset, format, Path(work) / name, on_step)
-            packed = zip_export(report.folder)
-            return packed.replace(exports / packed.name)
 
     def _page(
         self, dataset: str | None, filters: ImageFilter, after: str | None, limit: int

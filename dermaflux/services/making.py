@@ -10,12 +10,12 @@ from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import GeneratedImage, SamplingRequest, StepPreview
 from dermaflux.provenance import from_generated, png_bytes
 from dermaflux.services.closest import check_choosable, keep_closest
-from dermaflux.services.curating import Curating
+from dermaflux.services.exporting import Exporting
 from dermaflux.services.pictures import write_whole
 from dermaflux.services.records import AdapterChoice, ModelChoice
 
 
-class Making(Curating):
+class Making(Exporting):
     """The captioner and the generator behind plain calls."""
 
     def compose_caption(self, spec: LesionSpec, variation: int | None = None) -> str:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dermaflux.domain.lesion import Colour
 from dermaflux.domain.records import Assessment, Measurement, Prediction, StoredImage
 
 if TYPE_CHECKING:
@@ -109,10 +108,4 @@ def assessment_of(stored: StoredImage) -> Assessment:
     if not stored.assessment:
         why = "This image was stored without an assessment."
         return Assessment(measurement=Measurement(refused=why), prediction=Prediction(refused=why))
-    measured, predicted = (
-        dict(stored.assessment["measurement"]),
-        dict(stored.assessment["prediction"]),
-    )
-    measured["colours"] = tuple(Colour(name) for name in measured["colours"] or ())
-    predicted["diagnosis"] = predicted["diagnosis"] or {}
-    return Assessment(measurement=Measurement(**measured), prediction=Prediction(**predicted))
+    return Assessment.from_dict(stored.assessment)

@@ -13,8 +13,8 @@ from sqlalchemy import text
 
 from dermaflux.curation.database import READS_ONLY, downgrade, head_revision, migrate, open_engine
 from dermaflux.curation.export import export_dataset
+from dermaflux.curation.export_records import ExportFormat, ExportRequest
 from dermaflux.curation.image_pool import ImagePool, sha256_of
-from dermaflux.curation.records import ExportFormat, ExportRequest
 from dermaflux.curation.store import CurationStore
 from dermaflux.curation.tables import Base
 from dermaflux.domain.errors import DermaFluxError, StorageNotWritable

@@ -5,13 +5,15 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pydicom
 import pytest
 from PIL import Image
 
-from dermaflux.curation.export import export_dataset, zip_export
+from dermaflux.curation.export import export_dataset as export_with
+from dermaflux.curation.export import zip_export
+from dermaflux.curation.export_records import ExportFormat, ExportRequest, ExportTools
 from dermaflux.curation.export_rows import COLUMNS
-from dermaflux.curation.records import ExportFormat, ExportRequest
 from dermaflux.domain.errors import Cancelled, DataNotFound, ImageNotReadable, InvalidRequest
 from dermaflux.domain.lesion import Diagnosis
 from dermaflux.domain.records import DISCLAIMER
@@ -23,6 +25,14 @@ FORMATS = tuple(ExportFormat)
 
 def wanted(folder, layout=ExportFormat.IMAGEFOLDER, **more):
     return ExportRequest(dataset="first", format=layout, folder=folder, **more)
+
+
+def whole_picture(image):
+    return np.ones((image.height, image.width), dtype=bool)
+
+
+def export_dataset(store, request, on_step=None, tools=None):
+    return export_with(store, request, on_step, tools or ExportTools(find_lesion=whole_picture))
 
 
 def bytes_of(folder):
@@ -183,7 +193,7 @@ def test_nor_into_the_test_folder_of_a_real_dataset(filled, tmp_path):
     with pytest.raises(InvalidRequest, match="test split"):
         export_dataset(filled, wanted(tmp_path / "real" / "test"))
     with pytest.raises(InvalidRequest, match="Choose one of"):
-        wanted(tmp_path, "coco")
+        wanted(tmp_path, "csv")
 
 
 def test_a_folder_with_other_things_is_never_overwritten(filled, tmp_path):

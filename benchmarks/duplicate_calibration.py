@@ -78,7 +78,7 @@ def _pair_distances(first: Fingerprints, second: Fingerprints) -> tuple[np.ndarr
 
 def _rows(prints: Fingerprints, rows: np.ndarray) -> Fingerprints:
     return Fingerprints(
-        content=[prints.content[row] for row in rows], phash=prints.phash[rows], vectors=prints.vectors[rows]
+        content=[prints.content[int(row)] for row in rows], phash=prints.phash[rows], vectors=prints.vectors[rows]
     )
 
 

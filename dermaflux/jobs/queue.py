@@ -102,7 +102,8 @@ class JobQueue:
     def forget(self, user: str) -> int:
         """Remove a user's jobs but one that is running, waiting ones too; how many."""
         with self._transaction(self._writes) as session:
-            return session.execute(delete(JobRow).where(JobRow.user == user, ~_RUNNING)).rowcount
+            gone = delete(JobRow).where(JobRow.user == user, ~_RUNNING).returning(JobRow.id)
+            return len(session.scalars(gone).all())
 
     def position(self, job_id: str) -> int | None:
         """How many waiting jobs go before this one (0 = next), None when it does not wait."""

@@ -22,7 +22,7 @@ from dermaflux.services.records import OnStep
 if TYPE_CHECKING:
     from PIL import Image
 
-    from dermaflux.services.real_import import ImportReport
+    from dermaflux.services.real_import import RealImportReport
 
 ALL = "all"
 UNDECIDED = "undecided"
@@ -96,7 +96,7 @@ class Curating(Deduplicating):
         undone = self._store().undo(dataset, reviewer)
         return self.image(undone.image_id, dataset, undone.reviewer)
 
-    def import_real(self, source: Path, name: str, on_step: OnStep | None = None) -> "ImportReport":
+    def import_real(self, source: Path, name: str, on_step: OnStep | None = None) -> "RealImportReport":
         """Take a user's own real pictures in, for comparison only, into a private folder that is never served.
 
         Raises as `real_import.import_real` does, InvalidRequest also for a name that cannot be.

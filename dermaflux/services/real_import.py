@@ -12,7 +12,7 @@ import shutil
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -37,7 +37,7 @@ class Refused:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImportReport:
+class RealImportReport:
     """What was taken in: the folder, how many pictures, the columns left behind, and what was refused."""
 
     folder: Path
@@ -51,7 +51,7 @@ class ImportReport:
         return asdict(self) | {"folder": str(self.folder)}
 
 
-def import_real(source: Path, target: Path, on_step: OnStep | None = None) -> ImportReport:
+def import_real(source: Path, target: Path, on_step: OnStep | None = None) -> RealImportReport:
     """Bring the pictures of a folder or zip into the new folder `target`; it appears whole or not at all.
 
     Files that are no pictures, too large or reached through a link out of the folder are refused one by one. Raises
@@ -71,7 +71,7 @@ def import_real(source: Path, target: Path, on_step: OnStep | None = None) -> Im
     except BaseException:
         shutil.rmtree(partial, ignore_errors=True)
         raise
-    return ImportReport(**{name: getattr(report, name) for name in report.__slots__} | {"folder": target})
+    return replace(report, folder=target)
 
 
 def bare(content: bytes, name: str) -> bytes:
@@ -133,7 +133,7 @@ def _opened(source: Path) -> _Files:
     return _Files(source)
 
 
-def _taken_in(files: _Files, folder: Path, on_step: OnStep | None) -> ImportReport:
+def _taken_in(files: _Files, folder: Path, on_step: OnStep | None) -> RealImportReport:
     names = files.names()
     pictures = [name for name in names if name.lower().endswith(SUFFIXES)]
     if len(pictures) > MAX_PICTURES:
@@ -155,7 +155,7 @@ def _taken_in(files: _Files, folder: Path, on_step: OnStep | None) -> ImportRepo
             on_step(done, len(pictures))
     _write_table(folder, rows)
     repeated = len(pictures) - len(refused) - len(rows)
-    return ImportReport(
+    return RealImportReport(
         folder=folder,
         num_pictures=len(rows),
         num_repeated=repeated,
@@ -178,7 +178,7 @@ def _table(files: _Files, names: list[str]) -> tuple[dict[str, Mapping[str, str]
     except (UnicodeDecodeError, csv.Error, ImageNotReadable) as error:
         raise DataNotFound(f"{_TABLE} cannot be read ({error}). Save it as CSV in UTF-8.") from error
     columns = [name for name in reader.fieldnames or () if name in COLUMNS]
-    facts = {
+    facts: dict[str, Mapping[str, str]] = {
         key: {name: line[name] or "" for name in columns}
         for line in lines
         if (key := line.get("file_name") or line.get("image_id"))

@@ -6,7 +6,8 @@ end is seen only by comparing the head with one noted elsewhere. It judges no ve
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -54,24 +55,26 @@ def event_hash(event: DecisionRow, image_sha256: str) -> str:
 def check(session: Session) -> ChainReport:
     """Walk the whole chain; the report names the first event that does not fit. About 50,000 events a second."""
     count, head = 0, GENESIS
-    for event, image_sha256 in _events(session):
-        problem = _problem(event, image_sha256, count + 1, head)
-        if problem:
-            return ChainReport(num_decisions=count, head=head, problem=problem)
-        count, head = count + 1, event.hash
+    with closing(_events(session)) as events:
+        for event, image_sha256 in events:
+            problem = _problem(event, image_sha256, count + 1, head)
+            if problem:
+                return ChainReport(num_decisions=count, head=head, problem=problem)
+            count, head = count + 1, event.hash
     return ChainReport(num_decisions=count, head=head)
 
 
-def _events(session: Session) -> Iterator[tuple[DecisionRow, str | None]]:
+def _events(session: Session) -> Generator[tuple[DecisionRow, str | None], None, None]:
     statement = (
         select(DecisionRow, ImageRow.sha256)
         .outerjoin(ImageRow, ImageRow.id == DecisionRow.image_id)
         .order_by(DecisionRow.sequence)
         .execution_options(yield_per=_ROWS_A_FETCH)
     )
-    for event, image_sha256 in session.execute(statement):
-        yield event, image_sha256
-        session.expunge(event)
+    with session.execute(statement) as found:  # PostgreSQL keeps a cursor open for it
+        for event, image_sha256 in found:
+            yield event, image_sha256
+            session.expunge(event)
 
 
 def _problem(event: DecisionRow, image_sha256: str | None, sequence: int, head: str) -> str | None:

@@ -175,7 +175,7 @@ def _check_references(connection: Connection) -> None:
 
 
 def _reason(error: BaseException | None) -> str:
-    message = str(error).strip() or "no reason given"
+    message = " ".join(str(error).split()).rstrip(".") or "no reason given"
     advice = {
         "readonly": "The file or its folder is read-only: change the permissions or choose another place.",
         "unable to open": "The place does not exist or may not be used: choose another one.",

@@ -25,10 +25,10 @@ _IMAGES_A_FETCH = 500
 
 
 class ImageStore:
-    """Image rows in one migrated database, image files in one folder."""
+    """Image rows in one migrated database, image files in one pool: a folder, or what `open_pool` gives."""
 
-    def __init__(self, engine: Engine, image_folder: Path) -> None:
-        self.pool = ImagePool(Path(image_folder))
+    def __init__(self, engine: Engine, images: Path | ImagePool) -> None:
+        self.pool = images if isinstance(images, ImagePool) else ImagePool(Path(images))
         self._engine = engine
         self._write_sessions = sessionmaker(engine, expire_on_commit=False)
         self._read_sessions = sessionmaker(engine.execution_options(**READS_ONLY), expire_on_commit=False)
@@ -66,6 +66,7 @@ class ImageStore:
                 rows.fill_assessment(row, assessment)
             if memorised is not None:
                 row.memorised = memorised
+        self.pool.bring_here([row.sha256])
         return rows.stored_image(row, self.pool)
 
     def get(self, image_id: str, dataset: str | None = None) -> StoredImage:
@@ -76,6 +77,7 @@ class ImageStore:
                 key = (lookups.dataset_row(session, dataset).id, image_id)
                 shown = session.get(ImageVerdictRow, key)
                 verdict = shown.verdict if shown else None
+        self.pool.bring_here([row.sha256])
         return rows.stored_image(row, self.pool, verdict)
 
     def read_png(self, image: StoredImage | str) -> bytes:
@@ -112,6 +114,7 @@ class ImageStore:
                 known = session.execute(queries.verdicts_of(found, filters, dataset_id))
                 verdict_of = {row.image_id: row.verdict for row in known}
             images = self._images(session, found, verdict_of)
+        self.pool.bring_here(image.sha256 for image in images)  # a network may be slow: no transaction waits for it
         return ImagePage(images=images, total=total, next_after=found[-1] if len(found) == limit else None)
 
     def get_many(self, image_ids: Sequence[str]) -> Iterator[StoredImage]:
@@ -119,6 +122,7 @@ class ImageStore:
         for start in range(0, len(image_ids), _IMAGES_A_FETCH):
             with self._read() as session:
                 images = self._images(session, image_ids[start : start + _IMAGES_A_FETCH], {})
+            self.pool.bring_here(image.sha256 for image in images)
             yield from images
 
     def close(self) -> None:
@@ -134,7 +138,9 @@ class ImageStore:
             row = lookups.image_by_content(session, content.content_sha256)
         if row is None:
             return None
-        if not self.pool.path(row.path).is_file():
+        if self.pool.has(row.path):
+            self.pool.bring_here([row.sha256])
+        else:
             self.pool.write(rows.png_as_first_written(content, row), row.sha256)
         return rows.stored_image(row, self.pool)
 

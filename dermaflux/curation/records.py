@@ -20,6 +20,7 @@ MAX_TAG_CHARS = 64
 MAX_REVIEWER_CHARS = 100
 REALISM_RANGE = (1, 5)
 _DATASET_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,62}[A-Za-z0-9_-])?")
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,7 @@ class DecisionRequest:
             raise InvalidRequest(f"Give at most {MAX_TAGS} tags of 1 to {MAX_TAG_CHARS} characters each.")
         if len(self.note) > MAX_NOTE_CHARS:
             raise InvalidRequest(f"The note is longer than {MAX_NOTE_CHARS} characters. Shorten it.")
+        _check_storable("note", self.note)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +226,13 @@ def checked_reviewer(name: str) -> str:
     name = name.strip()
     if not 0 < len(name) <= MAX_REVIEWER_CHARS:
         raise InvalidRequest(f"A reviewer needs a name of 1 to {MAX_REVIEWER_CHARS} characters.")
+    _check_storable("reviewer", name)
     return name
+
+
+def _check_storable(what: str, text: str) -> None:
+    if _NOT_STORABLE.search(text):
+        raise InvalidRequest(f"The {what} holds a character that no database keeps (NUL or half of a pair). Remove it.")
 
 
 def _check_realism(realism: int | None) -> None:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Built = TypeVar("Built")
+IMAGE_CACHE = "image-cache"  # in the data folder: copies of images that are kept elsewhere; may be deleted
 
 
 class Once(Generic[Built]):
@@ -114,6 +115,8 @@ class Wiring:
         return engine
 
     def _build_store(self) -> "CurationStore":
+        from dermaflux.curation.remote_pool import open_pool
         from dermaflux.curation.store import CurationStore
 
-        return CurationStore(self._engine(), self.settings.data_dir / "images")
+        engine = self._engine()
+        return CurationStore(engine, open_pool(self.settings.resolved_images_url, self.settings.data_dir / IMAGE_CACHE))

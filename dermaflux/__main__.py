@@ -1,5 +1,7 @@
 """The command line: `python -m dermaflux VERB ...`. Exit codes: 0 done, 2 the user's mistake, 1 ours.
 
+A verb may give a code of its own: `doctor` ends with 1 when it found something wrong.
+
 The one place of the CLI where an error becomes a line on stderr.
 """
 
@@ -27,6 +29,7 @@ _MODULES: Mapping[type, str] = {
     commands.Classify: "judging",
     commands.Segment: "judging",
     commands.Export: "exporting",
+    commands.Doctor: "doctoring",
     commands.Adherence: "evaluating",
     commands.Quality: "evaluating",
     commands.Memorisation: "evaluating",
@@ -44,8 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         command = parse(sys.argv[1:] if argv is None else argv)
         with Services(Settings.load()) as services:
-            _verb(command)(services, command)
-        return 0
+            return _verb(command)(services, command) or 0
     except HelpShown:
         return 0
     except DermaFluxError as error:
@@ -61,7 +63,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _verb(command: Any) -> Callable[[Services, Any], None]:
+def _verb(command: Any) -> Callable[[Services, Any], int | None]:
     module = import_module(f"dermaflux.cli.{_MODULES[type(command)]}")
     return getattr(module, type(command).__name__.lower())
 

@@ -152,6 +152,23 @@ class Export:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Doctor:
+    """Examine database, decisions, image files and embedded models; exit code 1 when something is wrong."""
+
+    repair: bool = False
+    """Offer to mend what can be mended, one question each. Nothing is deleted unasked."""
+    yes: bool = False
+    """Answer every question of --repair with yes."""
+    json: bool = False
+    """One JSON object a line instead of a table."""
+
+    def __post_init__(self) -> None:
+        """Raise InvalidRequest for an answer without a question."""
+        if self.yes and not self.repair:
+            raise InvalidRequest("--yes answers the questions of --repair. Add --repair, or leave --yes out.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RealFlags:
     """The real pictures to compare with."""
 
@@ -269,6 +286,7 @@ Command = (
     | Annotated[Classify, subcommand("classify")]
     | Annotated[Segment, subcommand("segment")]
     | Annotated[Export, subcommand("export")]
+    | Annotated[Doctor, subcommand("doctor")]
     | Annotated[Evaluate, subcommand("evaluate")]
 )
 

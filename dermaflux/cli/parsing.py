@@ -14,7 +14,7 @@ from dermaflux.cli.commands import Command
 from dermaflux.domain.errors import InvalidRequest
 
 PROGRAM = "python -m dermaflux"
-VERBS = ("caption", "generate", "measure", "classify", "segment", "export", "evaluate")
+VERBS = ("caption", "generate", "measure", "classify", "segment", "export", "doctor", "evaluate")
 EVALUATIONS = ("adherence", "quality", "memorisation", "diversity", "artefacts", "coverage")
 _DESCRIPTION = "DermaFlux: synthetic skin lesion images from clinical descriptions. For research, not a medical device."
 

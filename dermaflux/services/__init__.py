@@ -1,10 +1,11 @@
 """Layer 3: the only wiring. `Services` is all that pages and the CLI know of the capabilities."""
 
+from dermaflux.services.doctoring import Doctoring
 from dermaflux.services.evaluating import Evaluating
 from dermaflux.services.generating import Generating
 
 
-class Services(Generating, Evaluating):
+class Services(Generating, Evaluating, Doctoring):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

@@ -22,6 +22,7 @@ from dermaflux.domain.lesion import choice
 from dermaflux.domain.records import Assessment, StoredImage, Verdict
 from dermaflux.services.judging import Judging
 from dermaflux.services.records import OnStep
+from dermaflux.services.wiring import EXPORTS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -145,7 +146,7 @@ class Curating(Judging):
         """Write the export as one zip under the data folder, for a download."""
         from dermaflux.curation.export import zip_export
 
-        exports = self.prepare_folder(self.settings.data_dir / "exports")
+        exports = self.prepare_folder(self.settings.data_dir / EXPORTS)
         name = f"{checked_dataset_name(dataset)}-{ExportFormat(format)}"
         with tempfile.TemporaryDirectory(dir=exports, prefix=".") as work:
             report = self.export(dataset, format, Path(work) / name, on_step)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dermaflux.classification import LesionClassifier, LesionDescriptor
+    from dermaflux.curation.image_pool import ImagePool
     from dermaflux.curation.store import CurationStore
     from dermaflux.generation import Generator, ModelCatalogue
     from dermaflux.measurement.measurer import Measurer
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Built = TypeVar("Built")
+EXPORTS = "exports"  # in the data folder: zips for download
 IMAGE_CACHE = "image-cache"  # in the data folder: copies of images that are kept elsewhere; may be deleted
 
 
@@ -115,8 +117,11 @@ class Wiring:
         return engine
 
     def _build_store(self) -> "CurationStore":
-        from dermaflux.curation.remote_pool import open_pool
         from dermaflux.curation.store import CurationStore
 
-        engine = self._engine()
-        return CurationStore(engine, open_pool(self.settings.resolved_images_url, self.settings.data_dir / IMAGE_CACHE))
+        return CurationStore(self._engine(), self._open_pool())
+
+    def _open_pool(self) -> "ImagePool":
+        from dermaflux.curation.remote_pool import open_pool
+
+        return open_pool(self.settings.resolved_images_url, self.settings.data_dir / IMAGE_CACHE)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from dermaflux.cli import commands
+from dermaflux.cli import commands, store_commands
 from dermaflux.cli.parsing import PROGRAM, HelpShown, parse
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.services import Services
@@ -29,7 +29,7 @@ _MODULES: Mapping[type, str] = {
     commands.Classify: "judging",
     commands.Segment: "judging",
     commands.Export: "exporting",
-    commands.Doctor: "doctoring",
+    store_commands.Doctor: "doctoring",
     commands.Adherence: "evaluating",
     commands.Quality: "evaluating",
     commands.Memorisation: "evaluating",

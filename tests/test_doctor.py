@@ -1,4 +1,4 @@
-"""`python -m dermaflux doctor` over a store that the real pipeline filled: finds, asks, mends, and ends with the right code."""
+"""`python -m dermaflux doctor` over a store that the real pipeline filled: finds, asks, mends, gives the right code."""
 
 import json
 import os

@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from tyro.conf import Positional, arg, subcommand
 
+from dermaflux.cli.store_commands import Doctor
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Colour, Diagnosis, LesionSpec, choice, typical_colours
 
@@ -149,23 +150,6 @@ class Export:
     """The layout that is written."""
     out: Path
     """The folder to write to; must be empty or missing."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doctor:
-    """Examine database, decisions, image files and embedded models; exit code 1 when something is wrong."""
-
-    repair: bool = False
-    """Offer to mend what can be mended, one question each. Nothing is deleted unasked."""
-    yes: bool = False
-    """Answer every question of --repair with yes."""
-    json: bool = False
-    """One JSON object a line instead of a table."""
-
-    def __post_init__(self) -> None:
-        """Raise InvalidRequest for an answer without a question."""
-        if self.yes and not self.repair:
-            raise InvalidRequest("--yes answers the questions of --repair. Add --repair, or leave --yes out.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,8 +2,8 @@
 
 import sys
 
-from dermaflux.cli.commands import Doctor
 from dermaflux.cli.output import ProgressBar, write_json, write_line
+from dermaflux.cli.store_commands import Doctor
 from dermaflux.curation.health_records import Check, Repair
 from dermaflux.services import Services
 

@@ -181,6 +181,7 @@ def _reason(error: BaseException | None) -> str:
         "unable to open": "The place does not exist or may not be used: choose another one.",
         "locked": "Another program holds it; close that program and try again.",
         "full": "The disk is full: free some space and try again.",
+        "disk I/O error": "The disk is full or failing: free some space, check it, and try again.",
         "not a database": "The file is no SQLite database: choose another one or restore a backup.",
         "malformed": "The file is damaged: restore a backup.",
     }

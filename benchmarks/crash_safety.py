@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.context import ForkServerContext
 from pathlib import Path
@@ -125,7 +125,7 @@ class Trial:
             self.problems.append(f"{work} ended with {child.exitcode}")
         return heard
 
-    def _problems(self, found: dict[str, Sequence[Any]]) -> list[str]:
+    def _problems(self, found: Mapping[str, Sequence[Any]]) -> list[str]:
         if "copy" not in found:
             return ["the start or the look failed"]
         kept, problems = self._kept, []

@@ -22,7 +22,7 @@ from dermaflux.checksums import write_checksums
 from dermaflux.curation.database import downgrade, migrate, open_engine
 from dermaflux.curation.store import CurationStore
 from dermaflux.domain.caption import compose
-from dermaflux.domain.lesion import LesionSpec
+from dermaflux.domain.lesion import Colour, Diagnosis, LesionSpec
 from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest, Verdict
 from dermaflux.generation.facts import PipelineFacts, save_facts
 from dermaflux.generation.nano import NanoConfig, build_nano_pipeline
@@ -33,7 +33,9 @@ from dermaflux.settings import Settings
 DATASET = "crash"
 USER = "ann"
 REVIEWERS = ("ada", "bob")
-SPEC = LesionSpec(asymmetry=1.0, border=4.0, colours=("light brown", "dark brown"), diagnosis="nv")
+SPEC = LesionSpec(
+    asymmetry=1.0, border=4.0, colours=(Colour.LIGHT_BROWN, Colour.DARK_BROWN), diagnosis=Diagnosis.NV
+)
 _NUM_READY = 24
 _FORMATS = ("imagefolder", "webdataset", "parquet", "dicom")
 
@@ -46,7 +48,7 @@ def settings_of(folder: Path) -> Settings:
 
 
 def prepare(folder: Path, pipe: Connection, seed: int) -> None:
-    """A store with ready samples, each accepted by the first reviewer, and a tiny untrained pipeline. Ends by itself."""
+    """A store with ready samples, all accepted by the first reviewer, and a tiny untrained pipeline. Ends by itself."""
     say, noise = _sayer(pipe), random.Random(seed)
     _save_tiny_pipeline(folder / "models")
     with Services(settings_of(folder)) as services:

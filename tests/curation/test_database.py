@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from dermaflux.curation import database
 from dermaflux.curation.database import READS_ONLY, downgrade, head_revision, migrate, open_engine
 from dermaflux.curation.export import export_dataset
 from dermaflux.curation.image_pool import ImagePool, sha256_of
@@ -21,6 +22,9 @@ from dermaflux.domain.errors import DermaFluxError, StorageNotWritable
 from dermaflux.jobs.tables import Base as JobsBase
 
 sqlite_only = pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True, scope="session")
+
+
+MIGRATIONS = Path(database.__file__).parent / "migrations" / "versions"
 
 
 def revision_of(engine):
@@ -41,19 +45,21 @@ def test_migrating_again_changes_nothing(engine):
 
 
 @sqlite_only
-def test_sqlite_is_set_up_for_many_readers_and_one_writer(engine):
+def test_sqlite_is_set_up_for_many_readers_and_one_writer_and_syncs_every_commit(engine):
     with engine.connect() as connection:
         values = {
             name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
             for name in ("journal_mode", "synchronous", "busy_timeout", "foreign_keys")
         }
-    assert values == {"journal_mode": "wal", "synchronous": 1, "busy_timeout": 5000, "foreign_keys": 1}
+    assert values == {"journal_mode": "wal", "synchronous": 2, "busy_timeout": 5000, "foreign_keys": 1}
 
 
-def test_going_down_and_up_keeps_images_and_decisions(engine, filled, image_ids):
+@pytest.mark.parametrize("revision", sorted(path.name[:4] for path in MIGRATIONS.glob("0*.py")))
+def test_going_down_to_any_revision_and_up_keeps_images_and_decisions(engine, filled, image_ids, revision):
     filled.undo("first", "ada")
     before = filled.counts("first"), filled.decisions("first"), filled.page("first")
-    downgrade(engine, "0001")
+    downgrade(engine, revision)
+    assert revision_of(engine) == revision
     with engine.connect() as connection:
         assert connection.execute(text("SELECT count(*) FROM decisions")).scalar() == 7
     migrate(engine)

@@ -153,7 +153,7 @@ def test_a_read_only_disk_is_refused_by_name_and_works_when_it_is_not(disk, engi
     try:
         with pytest.raises(StorageNotWritable, match="cannot be written"):
             open_engine(str(engine.url))
-        with pytest.raises(StorageNotWritable, match="read-only|could not be written"):
+        with pytest.raises(StorageNotWritable, match=r"read-only|could not be written"):
             filled.decide(says(image_ids[0], "reject"))
         with pytest.raises(StorageNotWritable, match="Read-only"):
             ImagePool(disk.folder / "images").write(b"new", sha256_of(b"new"))

@@ -5,6 +5,7 @@ import os
 import time
 from pathlib import Path
 
+import fsspec
 import pytest
 
 from dermaflux.__main__ import main
@@ -152,3 +153,21 @@ def _orphan(data_dir):
     path.write_bytes(b"x")
     os.utime(path, (time.time() - 3600,) * 2)
     return path
+
+
+@pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True, scope="session")
+def test_it_examines_postgresql_and_remote_images_and_restores_from_the_cache(
+    environment, new_database, tmp_path, monkeypatch, capsys, request
+):
+    with new_database(tmp_path) as url:
+        monkeypatch.setenv("DERMAFLUX_DATABASE_URL", url)
+        monkeypatch.setenv("DERMAFLUX_IMAGES_URL", f"memory://{tmp_path.name}")
+        images = request.getfixturevalue("stored")
+        assert all(Path(image.path).is_relative_to(environment / "image-cache") for image in images)
+        code, out, _ = doctor(capsys)
+        assert code == 0 and "postgresql 1" in out
+        fsspec.filesystem("memory").rm(f"/{tmp_path.name}/{images[0].sha256[:2]}/{images[0].sha256}.png")
+        assert doctor(capsys)[0] == 1
+        code, out, _ = doctor(capsys, "--repair", "--yes")
+        assert code == 0 and "1 files restored" in out
+    assert not (environment / "dermaflux.db").exists()

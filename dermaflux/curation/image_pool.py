@@ -65,7 +65,7 @@ class ImagePool:
         with storage_errors("write the image"):
             if target.is_file() and target.stat().st_size == len(content):
                 return name
-            target.parent.mkdir(parents=True, exist_ok=True)
+            _make_durably(target.parent)
             _write_durably(target, content)
         return name
 
@@ -149,8 +149,20 @@ def _write_durably(target: Path, content: bytes) -> None:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    folder = os.open(target.parent, os.O_RDONLY)
+    _sync(target.parent)
+
+
+def _make_durably(folder: Path) -> None:
+    """Make a folder so that a power cut does not take it, and the files synced into it, away again."""
+    if not folder.is_dir():
+        _make_durably(folder.parent)
+        folder.mkdir(exist_ok=True)
+        _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        os.fsync(handle)
     finally:
-        os.close(folder)
+        os.close(handle)

@@ -38,10 +38,11 @@ _NO_FOLDERS = ("s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "oci", "oss", "h
 _MODIFIED_KEYS = ("mtime", "LastModified", "last_modified", "created")
 
 
-def open_pool(url: str, cache_folder: Path) -> ImagePool:
+def open_pool(url: str, cache_folder: Path, *, try_writing: bool = True) -> ImagePool:
     """The pool at a folder or an fsspec URL; files from elsewhere are kept under cache_folder too.
 
-    Raises StorageNotWritable when the URL is none, its driver is not installed, or the place cannot be used.
+    Raises StorageNotWritable when the URL is none, its driver is not installed, or (when tried) nothing can be written
+    there.
     """
     if "://" not in url:
         return ImagePool(Path(url))
@@ -63,25 +64,33 @@ def open_pool(url: str, cache_folder: Path) -> ImagePool:
         return ImagePool(Path(root))
     if not root.strip("/"):
         raise StorageNotWritable(f"{url!r} names no folder. Write {protocol}://BUCKET/FOLDER.")
-    return RemoteImagePool(filesystem, root, cache_folder)
+    pool = RemoteImagePool(filesystem, root, cache_folder)
+    if try_writing:
+        pool.try_writing()
+    return pool
 
 
 class RemoteImagePool(ImagePool):
-    """Files by content hash under a root of an fsspec file system; `folder` is a cache that may be deleted.
-
-    Raises StorageNotWritable when the root cannot be used.
-    """
+    """Files by content hash under a root of an fsspec file system; `folder` is a cache that may be deleted."""
 
     def __init__(self, filesystem: fsspec.AbstractFileSystem, root: str, cache_folder: Path) -> None:
         super().__init__(cache_folder)
         self._fs: Any = filesystem  # its declared types are wider than what these calls give
         self._root = root.rstrip("/")
-        with self._errors("be used"):
-            self._try()
 
     def __str__(self) -> str:
         """The URL."""
         return self._fs.unstrip_protocol(self._root)
+
+    def try_writing(self) -> None:
+        """Write a small file there and take it away again. Raises StorageNotWritable."""
+        with self._errors("be used"):
+            if self._speaks(_COMMITS):
+                self._fs.ls(self._root)
+                return
+            name = f".{secrets.token_hex(8)}{PARTIAL}"
+            self._put(name, b"DermaFlux may write here")
+            self._fs.rm_file(self._at(name))
 
     def write(self, content: bytes, sha256: str) -> str:
         """Store the content under its hash, there and in the cache, and return its path in the pool.
@@ -190,14 +199,6 @@ class RemoteImagePool(ImagePool):
             log.warning("%s", error)  # whoever wants the content is told by `read`; a page shows the others
             return
         super().write(content, sha256)
-
-    def _try(self) -> None:
-        if self._speaks(_COMMITS):
-            self._fs.ls(self._root)
-            return
-        name = f".{secrets.token_hex(8)}{PARTIAL}"
-        self._put(name, b"DermaFlux may write here")
-        self._fs.rm_file(self._at(name))
 
     def _speaks(self, protocols: tuple[str, ...]) -> bool:
         own = self._fs.protocol

@@ -93,7 +93,7 @@ class Doctoring(Making):
         from dermaflux.curation.file_health import FileHealth
 
         folders = [self.settings.data_dir / name for name in (EXPORTS, IMAGE_CACHE)]
-        return FileHealth(engine, self._open_pool(), folders)
+        return FileHealth(engine, self._open_pool(try_writing=False), folders)
 
     def _sqlite_file(self) -> Path | None:
         from sqlalchemy.engine import make_url

@@ -121,7 +121,8 @@ class Wiring:
 
         return CurationStore(self._engine(), self._open_pool())
 
-    def _open_pool(self) -> "ImagePool":
+    def _open_pool(self, *, try_writing: bool = True) -> "ImagePool":
         from dermaflux.curation.remote_pool import open_pool
 
-        return open_pool(self.settings.resolved_images_url, self.settings.data_dir / IMAGE_CACHE)
+        cache = self.settings.data_dir / IMAGE_CACHE
+        return open_pool(self.settings.resolved_images_url, cache, try_writing=try_writing)

@@ -34,7 +34,8 @@ def s3_url():
         patch.setenv("AWS_SECRET_ACCESS_KEY", "test")
         patch.setenv("AWS_DEFAULT_REGION", "us-east-1")
         patch.setenv("NO_PROXY", "127.0.0.1")
-        fsspec.filesystem("s3", skip_instance_cache=True).mkdir("bucket")
+        fsspec.get_filesystem_class("s3").clear_instance_cache()  # it remembers a server by its arguments alone
+        fsspec.filesystem("s3", skip_instance_cache=True).makedirs("bucket", exist_ok=True)
         yield "s3://bucket"
         server.stop()
 
@@ -196,6 +197,11 @@ def test_a_bucket_that_is_not_there_is_refused_and_not_made(s3_url, tmp_path):
     with pytest.raises(StorageNotWritable, match="s3://elsewhere/images could not be used"):
         open_pool("s3://elsewhere/images", tmp_path)
     assert fsspec.filesystem("s3", skip_instance_cache=True).ls("") == ["bucket"]
+
+
+def test_nothing_is_written_unless_it_is_tried(url, tmp_path):
+    pool = open_pool(url, tmp_path / "cache", try_writing=False)
+    assert list(pool.files()) == [] and not (tmp_path / "cache").exists()
 
 
 def test_a_server_that_is_not_there_is_said_so(s3_url, tmp_path, monkeypatch):

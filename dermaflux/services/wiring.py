@@ -96,7 +96,7 @@ class Wiring:
         return Measurer.from_folder(self.settings.models_dir)
 
     def _build_classifier(self) -> "LesionClassifier":
-        from dermaflux.classification import LesionClassifier, LesionDescriptor
+        from dermaflux.classification import LesionClassifier
 
         return LesionClassifier.from_folder(self.settings.models_dir / "classifier", self._judging_device())
 

@@ -18,7 +18,7 @@ NONE_IS_FINE = || [ $$? = 5 ]
 # One stamp a requirements file, named by its content: a changed pin is installed, an unchanged one costs nothing.
 digest = $(shell cat $(1) 2>/dev/null | cksum | cut -d' ' -f1)
 RUN_READY := $(VENV)/.ready-run-$(call digest,requirements.txt)
-DEV_READY := $(VENV)/.ready-dev-$(call digest,requirements.txt requirements-c2pa.txt requirements-dev.txt)
+DEV_READY := $(VENV)/.ready-dev-$(call digest,requirements.txt requirements-c2pa.txt requirements-scale.txt requirements-dev.txt)
 PIP = $(PY) -m pip install --disable-pip-version-check --no-input
 SHOW = awk '/^ *(Downloading|Building|Successfully)/ {print substr($$0, 1, 110); fflush()}'
 TORCH_PAIR = $(shell grep -E '^(torch|torchvision)==' requirements.txt)

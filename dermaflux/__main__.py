@@ -1,6 +1,8 @@
 """The command line: `python -m dermaflux VERB ...`. Exit codes: 0 done, 2 the user's mistake, 1 ours.
 
-`provenance` also answers 1 when a file does not verify: that is its finding, and no one's mistake.
+A verb may give a code of its own: `provenance` and `doctor` end with 1 when they find something wrong. That is their
+finding, and no one's mistake.
+
 The one place of the CLI where an error becomes a line on stderr.
 """
 
@@ -12,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from dermaflux.cli import commands, dataset_commands
+from dermaflux.cli import commands, dataset_commands, store_commands
 from dermaflux.cli.parsing import PROGRAM, HelpShown, parse
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.services import Services
@@ -30,6 +32,7 @@ _MODULES: Mapping[type, str] = {
     dataset_commands.Export: "exporting",
     dataset_commands.ImportExport: "exporting",
     dataset_commands.Provenance: "exporting",
+    store_commands.Doctor: "doctoring",
     commands.Adherence: "evaluating",
     commands.Quality: "evaluating",
     commands.Memorisation: "evaluating",

@@ -40,6 +40,8 @@ class Settings(BaseSettings):
     """Where images, the database and exports are written; made when it is missing."""
     database_url: str | None = None
     """An SQLAlchemy URL; without it an SQLite file in data_dir."""
+    images_url: str | None = None
+    """A folder or an fsspec URL (s3://BUCKET/FOLDER, ...) for the image files; without it `images` in data_dir."""
     models_dir: Path = _REPOSITORY / "assets" / "models"
     """The embedded weights."""
     max_waiting: int = Field(default=64, ge=1, le=10_000)
@@ -87,6 +89,11 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """The database URL that is used."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'dermaflux.db').resolve()}"
+
+    @property
+    def resolved_images_url(self) -> str:
+        """The folder or URL of the image files that is used."""
+        return self.images_url or str(self.data_dir / "images")
 
 
 def _suggestion(name: str, fields: list[str]) -> str:

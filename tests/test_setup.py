@@ -19,7 +19,9 @@ def requirements(name):
     return [line for line in bare if line and not line.startswith("-r")]
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-c2pa.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-c2pa.txt", "requirements-scale.txt", "requirements-dev.txt"]
+)
 def test_every_requirement_is_pinned_and_installed(name):
     for line in requirements(name):
         match = PINNED.match(line)

@@ -11,6 +11,7 @@ from tyro.conf import Positional, arg, subcommand
 
 from dermaflux.cli.dataset_commands import Export, ImportExport, Provenance
 from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Purge
+from dermaflux.cli.store_commands import Doctor
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Colour, Diagnosis, LesionSpec, choice, typical_colours
 
@@ -263,6 +264,7 @@ Command = (
     | Annotated[Export, subcommand("export")]
     | Annotated[ImportExport, subcommand("import")]
     | Annotated[Provenance, subcommand("provenance")]
+    | Annotated[Doctor, subcommand("doctor")]
     | Annotated[Evaluate, subcommand("evaluate")]
     | Annotated[Duplicates, subcommand("duplicates")]
     | Annotated[ImportReal, subcommand("import-real")]

@@ -15,7 +15,7 @@ from dermaflux.domain.errors import InvalidRequest
 
 PROGRAM = "python -m dermaflux"
 VERBS = (
-    "caption", "generate", "measure", "classify", "segment", "export", "import", "provenance", "evaluate",
+    "caption", "generate", "measure", "classify", "segment", "export", "import", "provenance", "doctor", "evaluate",
     "duplicates", "import-real", "purge", "forget",
 )  # fmt: skip
 EVALUATIONS = ("adherence", "quality", "memorisation", "diversity", "artefacts", "coverage")

@@ -8,7 +8,8 @@ The id of the request is not hashed: it serves the way to the store, and says no
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 
 from sqlalchemy import func, select, true, update
 from sqlalchemy.orm import Session
@@ -19,6 +20,8 @@ from dermaflux.domain.errors import DataNotFound
 
 GENESIS = "0" * 64
 _ROWS_A_FETCH = 2000
+
+Found = Generator[tuple[DecisionRow, str | None], None, None]
 
 
 def append(session: Session, event: DecisionRow, image_sha256: str) -> DecisionRow:
@@ -59,11 +62,12 @@ def event_hash(event: DecisionRow, image_sha256: str) -> str:
 def check(session: Session) -> ChainReport:
     """Walk the whole chain; the report names the first event that does not fit. About 50,000 events a second."""
     count, head = 0, GENESIS
-    for event, image_sha256 in _events(session):
-        problem = _problem(event, image_sha256, count + 1, head)
-        if problem:
-            return ChainReport(num_decisions=count, head=head, problem=problem)
-        count, head = count + 1, event.hash
+    with closing(_events(session)) as events:
+        for event, image_sha256 in events:
+            problem = _problem(event, image_sha256, count + 1, head)
+            if problem:
+                return ChainReport(num_decisions=count, head=head, problem=problem)
+            count, head = count + 1, event.hash
     return ChainReport(num_decisions=count, head=head)
 
 
@@ -88,7 +92,7 @@ def rewrite(session: Session, first_sequence: int) -> tuple[str, str]:
     return last.hash, head
 
 
-def _events(session: Session, first: int = 1, last: int | None = None) -> Iterator[tuple[DecisionRow, str | None]]:
+def _events(session: Session, first: int = 1, last: int | None = None) -> Found:
     statement = (
         select(DecisionRow, func.coalesce(ImageRow.sha256, PurgedImageRow.sha256))
         .outerjoin(ImageRow, ImageRow.id == DecisionRow.image_id)
@@ -97,9 +101,10 @@ def _events(session: Session, first: int = 1, last: int | None = None) -> Iterat
         .order_by(DecisionRow.sequence)
         .execution_options(yield_per=_ROWS_A_FETCH)
     )
-    for event, image_sha256 in session.execute(statement):
-        session.expunge(event)
-        yield event, image_sha256
+    with session.execute(statement) as found:  # PostgreSQL keeps a cursor open for it
+        for event, image_sha256 in found:
+            session.expunge(event)
+            yield event, image_sha256
 
 
 def _problem(event: DecisionRow, image_sha256: str | None, sequence: int, head: str) -> str | None:

@@ -107,7 +107,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
     connection.isolation_level = None  # we begin transactions ourselves, see _begin_sqlite
     connection.execute(f"PRAGMA busy_timeout={BUSY_TIMEOUT_MS}")
     connection.execute("PRAGMA foreign_keys=ON")
-    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA synchronous=FULL")  # NORMAL may lose the last verdicts when the power goes
     connection.execute("PRAGMA cache_size=-65536")
     connection.execute("PRAGMA secure_delete=ON")  # who was forgotten is not to be found in free pages
     if connection.execute("PRAGMA query_only").fetchone()[0] == 0:
@@ -176,12 +176,13 @@ def _check_references(connection: Connection) -> None:
 
 
 def _reason(error: BaseException | None) -> str:
-    message = str(error).strip() or "no reason given"
+    message = " ".join(str(error).split()).rstrip(".") or "no reason given"
     advice = {
         "readonly": "The file or its folder is read-only: change the permissions or choose another place.",
         "unable to open": "The place does not exist or may not be used: choose another one.",
         "locked": "Another program holds it; close that program and try again.",
         "full": "The disk is full: free some space and try again.",
+        "disk I/O error": "The disk is full or failing: free some space, check it, and try again.",
         "not a database": "The file is no SQLite database: choose another one or restore a backup.",
         "malformed": "The file is damaged: restore a backup.",
     }

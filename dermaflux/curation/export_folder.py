@@ -3,11 +3,13 @@
 It knows files only. A folder is replaced only when everything in it came from an earlier export.
 """
 
+import glob
 import hashlib
 import json
 import os
 import secrets
 import shutil
+import time
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -15,12 +17,15 @@ from pathlib import Path
 from typing import Any
 
 from dermaflux.curation.database import storage_errors
+from dermaflux.curation.folder_exchange import exchanged
 from dermaflux.domain.errors import InvalidRequest
 
 MANIFEST = "manifest.json"
 MADE_BY = "DermaFlux export"
 _HELD_OUT = ("val", "valid", "validation", "eval", "dev", "test")
 _STORED = (".png", ".tar", ".parquet")
+_EARLIER = ".earlier"
+_DRAFT_KEPT_SECONDS = 3600.0
 _ZIP_EPOCH = (1980, 1, 1, 0, 0, 0)
 
 
@@ -53,6 +58,7 @@ def new_folder(target: Path) -> Iterator[Path]:
         target = target.absolute()
         check_target(target)
         target.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(target)
         draft = target.with_name(f".{target.name}.{secrets.token_hex(4)}.partial")
         draft.mkdir()
         try:
@@ -111,7 +117,9 @@ def _put_in_place(draft: Path, target: Path) -> None:
         os.replace(draft, target)
         return
     check_target(target)  # again: somebody may have put a file there in the meantime
-    earlier = target.with_name(f"{draft.name}.earlier")
+    if exchanged(draft, target):
+        return  # the earlier export is the draft now, and goes as one
+    earlier = target.with_name(f"{draft.name}{_EARLIER}")
     os.replace(target, earlier)
     try:
         os.replace(draft, target)
@@ -119,6 +127,16 @@ def _put_in_place(draft: Path, target: Path) -> None:
         os.replace(earlier, target)
         raise
     shutil.rmtree(earlier)
+
+
+def _tidy(target: Path) -> None:
+    """Undo what a killed export left beside the target: its earlier export moves back, old drafts go."""
+    for earlier in sorted(target.parent.glob(f".{glob.escape(target.name)}.*.partial{_EARLIER}")):
+        if not target.exists():
+            os.replace(earlier, target)
+    for left in target.parent.glob(f".{glob.escape(target.name)}.*.partial*"):
+        if time.time() - left.stat().st_mtime > _DRAFT_KEPT_SECONDS:  # a younger one may be at work
+            shutil.rmtree(left) if left.is_dir() else left.unlink()
 
 
 def _foreign_file(folder: Path) -> str | None:

@@ -25,10 +25,10 @@ _IMAGES_A_FETCH = 500
 
 
 class ImageStore:
-    """Image rows in one migrated database, image files in one folder."""
+    """Image rows in one migrated database, image files in one pool: a folder, or what `open_pool` gives."""
 
-    def __init__(self, engine: Engine, image_folder: Path) -> None:
-        self.pool = ImagePool(Path(image_folder))
+    def __init__(self, engine: Engine, images: Path | ImagePool) -> None:
+        self.pool = images if isinstance(images, ImagePool) else ImagePool(Path(images))
         self._engine = engine
         self._write_sessions = sessionmaker(engine, expire_on_commit=False)
         self._read_sessions = sessionmaker(engine.execution_options(**READS_ONLY), expire_on_commit=False)
@@ -67,6 +67,7 @@ class ImageStore:
                 rows.fill_assessment(row, assessment)
             if memorised is not None:
                 row.memorised = memorised
+        self.pool.bring_here([row.sha256])
         return rows.stored_image(row, self.pool)
 
     def get(self, image_id: str, dataset: str | None = None, viewer: str | None = None) -> StoredImage:
@@ -78,6 +79,7 @@ class ImageStore:
             lookups.image_row(session, image_id)
             dataset_id = lookups.dataset_row(session, dataset).id if dataset is not None else None
             (image,) = self._images_in(session, [image_id], dataset_id, ImageFilter(viewer=viewer))
+        self.pool.bring_here([image.sha256])
         return image
 
     def read_png(self, image: StoredImage | str) -> bytes:
@@ -111,6 +113,7 @@ class ImageStore:
             query = queries.passing(filters, scope)
             found = session.scalars(queries.slice_of(query, filters.order, after, offset, limit)).all()
             images = self._images_in(session, found, dataset_id, filters)
+        self.pool.bring_here(image.sha256 for image in images)  # a network may be slow: no transaction waits for it
         return ImagePage(images=images, total=total, next_after=found[-1] if len(found) == limit else None)
 
     def get_many(self, image_ids: Sequence[str]) -> Iterator[StoredImage]:
@@ -118,6 +121,7 @@ class ImageStore:
         for start in range(0, len(image_ids), _IMAGES_A_FETCH):
             with self._read() as session:
                 images = self._images_in(session, image_ids[start : start + _IMAGES_A_FETCH])
+            self.pool.bring_here(image.sha256 for image in images)
             yield from images
 
     def close(self) -> None:
@@ -148,7 +152,9 @@ class ImageStore:
             row = lookups.image_by_content(session, content.content_sha256)
         if row is None:
             return None
-        if not self.pool.path(row.path).is_file():
+        if self.pool.has(row.path):
+            self.pool.bring_here([row.sha256])
+        else:
             self.pool.write(rows.png_as_first_written(content, row), row.sha256)
         return rows.stored_image(row, self.pool)
 

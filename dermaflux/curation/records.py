@@ -19,6 +19,7 @@ MAX_REVIEWER_CHARS = 100
 MAX_REQUEST_ID_CHARS = 64
 REALISM_RANGE = (1, 5)
 _DATASET_NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9 _.-]{0,62}[A-Za-z0-9_-])?")
+_NOT_STORABLE = re.compile("[\0\ud800-\udfff]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +52,7 @@ class DecisionRequest:
         if len(self.note) > MAX_NOTE_CHARS:
             raise InvalidRequest(f"The note is longer than {MAX_NOTE_CHARS} characters. Shorten it.")
         _check_identity(self.expected_version, self.request_id)
+        _check_storable("note", self.note)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +197,7 @@ def checked_reviewer(name: str) -> str:
     name = name.strip()
     if not 0 < len(name) <= MAX_REVIEWER_CHARS:
         raise InvalidRequest(f"A reviewer needs a name of 1 to {MAX_REVIEWER_CHARS} characters.")
+    _check_storable("reviewer", name)
     return name
 
 
@@ -205,6 +208,11 @@ def _check_identity(expected_version: int | None, request_id: str | None) -> Non
         return
     if not 0 < len(request_id) <= MAX_REQUEST_ID_CHARS or not (request_id.isascii() and request_id.isprintable()):
         raise InvalidRequest(f"A request_id has 1 to {MAX_REQUEST_ID_CHARS} printable ASCII characters.")
+
+
+def _check_storable(what: str, text: str) -> None:
+    if _NOT_STORABLE.search(text):
+        raise InvalidRequest(f"The {what} holds a character that no database keeps (NUL or half of a pair). Remove it.")
 
 
 def _check_realism(realism: int | None) -> None:

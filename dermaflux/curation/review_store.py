@@ -11,6 +11,7 @@ from sqlalchemy import Engine, func, select
 
 from dermaflux.curation import agreement_report, assignments, disputes, lookups, rows
 from dermaflux.curation.assignments import Hands
+from dermaflux.curation.image_pool import ImagePool
 from dermaflux.curation.records import MAX_PAGE, ImageFilter, checked_reviewer
 from dermaflux.curation.retention_store import RetentionStore
 from dermaflux.curation.review_records import (
@@ -35,8 +36,8 @@ def utc_now() -> datetime:
 class ReviewStore(RetentionStore):
     """Images and their reviews. `clock` says when a lease ends; processes that share a database need one time."""
 
-    def __init__(self, engine: Engine, image_folder: Path, clock: Callable[[], datetime] = utc_now) -> None:
-        super().__init__(engine, image_folder)
+    def __init__(self, engine: Engine, images: Path | ImagePool, clock: Callable[[], datetime] = utc_now) -> None:
+        super().__init__(engine, images)
         self._clock = clock
 
     def review_plan(self, dataset: str) -> ReviewPlan:
@@ -71,6 +72,7 @@ class ReviewStore(RetentionStore):
             num_slots = plan_of(session, hands.dataset_id).reviewers_per_image
             found = assignments.hand_out(session, hands, num_slots, limit, now, until)
             images = self._images_in(session, found, hands.dataset_id, ImageFilter(viewer=reviewer))
+        self.pool.bring_here(image.sha256 for image in images)
         return tuple(Assignment(image=image, expires_at=until.isoformat()) for image in images)
 
     def renew_assignments(
@@ -102,6 +104,7 @@ class ReviewStore(RetentionStore):
             found = list(session.scalars(query.limit(limit)))
             said = [rows.decision(event, row.name) for event in session.scalars(disputes.verdicts_on(row.id, found))]
             images = self._images_in(session, found, row.id)
+        self.pool.bring_here(image.sha256 for image in images)
         return tuple(
             Dispute(image=image, verdicts=tuple(one for one in said if one.image_id == image.image_id))
             for image in images

@@ -58,7 +58,8 @@ def fill_content(row: ImageRow, content: ImageContent) -> None:
     row.content_sha256 = content.content_sha256
     row.width_px, row.height_px = content.size_px
     row.model = provenance.model
-    row.caption = provenance.caption.encode("utf-8", "replace").decode()  # no lone surrogates in a database
+    # No database takes lone surrogates in its text, PostgreSQL no NUL; `generated` has the caption as it is.
+    row.caption = provenance.caption.encode("utf-8", "replace").decode().replace("\0", "?")
     row.diagnosis = str(spec.diagnosis) if spec else None
     row.asymmetry = spec.asymmetry if spec else None
     row.border = spec.border if spec else None

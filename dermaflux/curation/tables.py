@@ -4,22 +4,13 @@ Images and decisions are the truth; `current_decisions` and `image_verdicts` are
 kept in the same transaction, and can be made again from them. Migrations own the schema, these classes map it.
 """
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import (
-    JSON,
-    DateTime,
-    Dialect,
-    ForeignKey,
-    Index,
-    MetaData,
-    String,
-    Text,
-    TypeDecorator,
-)
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import ForeignKey, Index, MetaData, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+from dermaflux.columns import AnyJson, UtcDateTime
 
 NAMING_CONVENTION = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -28,34 +19,13 @@ NAMING_CONVENTION = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
     "pk": "pk_%(table_name)s",
 }
-JSON_TYPE = JSON().with_variant(JSONB(), "postgresql")
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment, stored in UTC; SQLite itself would lose the zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """UTC without a zone for SQLite; a naive moment is a fault of ours."""
-        if value is None:
-            return None
-        assert value.tzinfo is not None, "moments are stored aware"
-        return value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """The moment with its zone again."""
-        if value is None:
-            return None
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
 class Base(DeclarativeBase):
     """What all tables of curation share: constraint names and JSON and time types."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    type_annotation_map: ClassVar = {datetime: UtcDateTime(), dict[str, Any]: JSON_TYPE, list[str]: JSON_TYPE}
+    type_annotation_map: ClassVar = {datetime: UtcDateTime(), dict[str, Any]: AnyJson(), list[str]: AnyJson()}
 
 
 class ImageRow(Base):

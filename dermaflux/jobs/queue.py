@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Engine, Update, delete, func, select, update
+from sqlalchemy import Engine, Update, delete, func, select, text, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session, sessionmaker
 
@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 # An engine whose transactions begin IMMEDIATE on SQLite lets readers opt out by this execution option.
 _READS_ONLY = {"dermaflux_reads_only": True}
 _RUNNING = JobRow.state == JobState.RUNNING.value
+_LINE_LOCK_KEY = 0x6465726E  # PostgreSQL advisory lock of all who lengthen the line
 
 
 class JobQueue:
@@ -54,7 +55,8 @@ class JobQueue:
             result=[],
         )
         with self._transaction(self._writes) as session:
-            # The insert comes first: it takes the write lock, so the count after it cannot be outdated.
+            # The insert comes before the count: on SQLite it takes the write lock, so the count cannot be outdated.
+            _lock_line(session)
             session.add(row)
             session.flush()
             self._check_room(session)
@@ -134,6 +136,7 @@ class JobQueue:
         Raises DataNotFound, InvalidRequest when it is waiting, running or done, QueueFull.
         """
         with self._transaction(self._writes) as session:
+            _lock_line(session)
             blank = {
                 "started_at": None,
                 "finished_at": None,
@@ -237,6 +240,12 @@ class JobQueue:
                 f"The job table cannot be used: {error.orig}. "
                 "Check that the database is there, writable, and has space."
             ) from error
+
+
+def _lock_line(session: Session) -> None:
+    """Let one transaction at a time lengthen the line; on PostgreSQL none sees what another has not committed."""
+    if session.connection().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LINE_LOCK_KEY})
 
 
 def _update(job_id: str, states: Iterable[JobState]) -> Update:

@@ -1,41 +1,22 @@
 """The job table as a typed ORM class, and its rows as records. Migrations own the schema; this maps it."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import JSON, DateTime, Dialect, Index, MetaData, Text, TypeDecorator
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy import Index, MetaData, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+from dermaflux.columns import AnyJson, UtcDateTime
 from dermaflux.jobs.records import Job, JobState
 
-JSON_TYPE = JSON().with_variant(JSONB(), "postgresql")
 NAMING_CONVENTION = {"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"}
-
-
-class UtcDateTime(TypeDecorator[datetime]):
-    """An aware moment, stored in UTC; SQLite itself would lose the zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """The moment in UTC; a naive one is a fault of ours."""
-        assert value is None or value.tzinfo is not None, "moments are stored aware"
-        return value and value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        """The moment with its zone again."""
-        if value is None or value.tzinfo is not None:
-            return value
-        return value.replace(tzinfo=UTC)
 
 
 class Base(DeclarativeBase):
     """Names of constraints, and the types of time and JSON."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    type_annotation_map: ClassVar = {datetime: UtcDateTime(), dict[str, Any]: JSON_TYPE, list[str]: JSON_TYPE}
+    type_annotation_map: ClassVar = {datetime: UtcDateTime(), dict[str, Any]: AnyJson(), list[str]: AnyJson()}
 
 
 class JobRow(Base):

@@ -1,11 +1,12 @@
 """Layer 3: the only wiring. `Services` is all that pages and the CLI know of the capabilities."""
 
+from dermaflux.services.doctoring import Doctoring
 from dermaflux.services.evaluating import Evaluating
 from dermaflux.services.retaining import Retaining
 from dermaflux.services.reviewing import Reviewing
 
 
-class Services(Retaining, Evaluating, Reviewing):
+class Services(Retaining, Evaluating, Reviewing, Doctoring):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

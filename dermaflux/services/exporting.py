@@ -16,6 +16,7 @@ from dermaflux.curation.records import checked_dataset_name
 from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.services.curating import Curating
 from dermaflux.services.records import OnStep
+from dermaflux.services.wiring import EXPORTS
 
 if TYPE_CHECKING:
     from dermaflux.curation.file_check import FileCheck
@@ -49,7 +50,7 @@ class Exporting(Curating):
         """Write the export as one zip under the data folder, for a download."""
         from dermaflux.curation.export import zip_export
 
-        exports = self.prepare_folder(self.settings.data_dir / "exports")
+        exports = self.prepare_folder(self.settings.data_dir / EXPORTS)
         name = f"{checked_dataset_name(dataset)}-{ExportFormat(format)}"
         with tempfile.TemporaryDirectory(dir=exports, prefix=".") as work:
             report = self.export(dataset, format, Path(work) / name, on_step, **choice)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dermaflux.classification import LesionClassifier, LesionDescriptor
+    from dermaflux.curation.image_pool import ImagePool
     from dermaflux.curation.store import CurationStore
     from dermaflux.generation import Generator, ModelCatalogue
     from dermaflux.measurement.measurer import Measurer
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 Built = TypeVar("Built")
+EXPORTS = "exports"  # in the data folder: zips for download
+IMAGE_CACHE = "image-cache"  # in the data folder: copies of images that are kept elsewhere; may be deleted
 
 
 class Once(Generic[Built]):
@@ -116,4 +119,10 @@ class Wiring:
     def _build_store(self) -> "CurationStore":
         from dermaflux.curation.store import CurationStore
 
-        return CurationStore(self._engine(), self.settings.data_dir / "images")
+        return CurationStore(self._engine(), self._open_pool())
+
+    def _open_pool(self, *, try_writing: bool = True) -> "ImagePool":
+        from dermaflux.curation.remote_pool import open_pool
+
+        cache = self.settings.data_dir / IMAGE_CACHE
+        return open_pool(self.settings.resolved_images_url, cache, try_writing=try_writing)

@@ -1,14 +1,13 @@
-"""A real, migrated SQLite store in a fresh folder, and images to put into it."""
+"""A real, migrated store, on SQLite and on PostgreSQL in turn, and images to put into it."""
 
 import random
-import shutil
 from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from dermaflux.curation.records import DecisionRequest
-from dermaflux.curation.store import CurationStore, migrate, open_engine
+from dermaflux.curation.store import CurationStore, open_engine
 from dermaflux.domain.caption import compose
 from dermaflux.domain.lesion import Colour, Diagnosis, LesionSpec
 from dermaflux.domain.records import (
@@ -72,25 +71,14 @@ def says():
 
 
 @pytest.fixture
-def database_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path / 'data' / 'dermaflux.db'}"
-
-
-@pytest.fixture(scope="session")
-def migrated_file(tmp_path_factory) -> Path:
-    """An empty database at the newest schema: copying it is faster than migrating for every test."""
-    path = tmp_path_factory.mktemp("migrated") / "dermaflux.db"
-    engine = open_engine(f"sqlite:///{path}")
-    migrate(engine)
-    engine.dispose()
-    return path
+def database_url(new_database, tmp_path: Path):
+    """A database at the newest schema, SQLite and PostgreSQL in turn."""
+    with new_database(tmp_path / "data") as url:
+        yield url
 
 
 @pytest.fixture
-def engine(database_url, migrated_file):
-    path = Path(database_url.removeprefix("sqlite:///"))
-    path.parent.mkdir()
-    shutil.copy(migrated_file, path)
+def engine(database_url):
     engine = open_engine(database_url)
     yield engine
     engine.dispose()

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import text
 
-from dermaflux.curation.store import CurationStore, migrate, open_engine
+from dermaflux.curation.store import CurationStore, open_engine
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import Verdict
 
@@ -50,11 +50,10 @@ actions = st.lists(
 
 
 @pytest.fixture(scope="module")
-def shared_store(sample):
+def shared_store(sample, new_database):
     """One store for all examples of the property; each example has a dataset of its own."""
-    with tempfile.TemporaryDirectory() as folder:
-        engine = open_engine(f"sqlite:///{folder}/a.db")
-        migrate(engine)
+    with tempfile.TemporaryDirectory() as folder, new_database(Path(folder)) as url:
+        engine = open_engine(url)
         store = CurationStore(engine, Path(folder) / "images")
         yield store, [store.add_image(sample(seed)).image_id for seed in range(3)]
         engine.dispose()
@@ -159,7 +158,7 @@ def test_eight_threads_lose_no_verdict(engine, store, image_ids, says):
     assert report.intact and report.num_decisions == 216 and report.head == events[-1].hash
 
 
-def test_two_stores_on_one_file_share_the_chain(database_url, store, image_ids, says):
+def test_two_stores_on_one_database_share_the_chain(database_url, store, image_ids, says):
     """Two processes in small: neither sees the other's lock in memory, only the database."""
     other_engine = open_engine(database_url)
     other = CurationStore(other_engine, store.pool.folder)

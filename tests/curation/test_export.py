@@ -1,7 +1,9 @@
 import hashlib
 import io
 import json
+import os
 import tarfile
+import time
 import zipfile
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from dermaflux.curation.export import export_dataset as export_with
 from dermaflux.curation.export import zip_export
 from dermaflux.curation.export_records import ExportFormat, ExportRequest, ExportTools
 from dermaflux.curation.export_rows import COLUMNS
+from dermaflux.curation.folder_exchange import exchanged
 from dermaflux.domain.errors import Cancelled, DataNotFound, ImageNotReadable, InvalidRequest
 from dermaflux.domain.lesion import Diagnosis
 from dermaflux.domain.records import DISCLAIMER
@@ -269,3 +272,31 @@ def test_two_models_are_both_named_in_the_licence(filled, sample, says, tmp_path
     assert "CC-BY-NC-4.0" in text and "FLUX.1-dev Non-Commercial" in text
     card = (tmp_path / "out" / "README.md").read_text()
     assert 'license_name: "cc-by-nc-4.0-flux.1-dev-non-commercial"' in card
+
+
+def test_where_folders_cannot_be_exchanged_an_earlier_export_is_replaced_too(filled, tmp_path, monkeypatch):
+    monkeypatch.setattr("dermaflux.curation.export_folder.exchanged", lambda one, other: False)
+    first = export_dataset(filled, wanted(tmp_path / "out"))
+    assert export_dataset(filled, wanted(tmp_path / "out")).manifest_sha256 == first.manifest_sha256
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "out"]
+
+
+def test_folders_are_exchanged_in_one_step(tmp_path):
+    for name in "ab":
+        (tmp_path / name / name).mkdir(parents=True)
+    if not exchanged(tmp_path / "a", tmp_path / "b"):
+        pytest.skip("this system or file system cannot exchange folders")
+    assert (tmp_path / "a" / "b").is_dir() and (tmp_path / "b" / "a").is_dir()
+    with pytest.raises(FileNotFoundError):
+        exchanged(tmp_path / "a", tmp_path / "none")
+
+
+def test_what_killed_exports_left_beside_the_target_is_tidied_by_the_next(filled, tmp_path):
+    export_dataset(filled, wanted(tmp_path / "out"))
+    earlier = tmp_path / ".out.0000.partial.earlier"
+    (tmp_path / "out").rename(earlier)  # killed between the two renames, where folders cannot be exchanged
+    for name, age_seconds in ((".out.1111.partial", 7200), (".out.2222.partial", 0), (".other.3333.partial", 7200)):
+        (tmp_path / name).mkdir()
+        os.utime(tmp_path / name, (time.time() - age_seconds,) * 2)
+    export_dataset(filled, wanted(tmp_path / "out"))
+    assert sorted(p.name for p in tmp_path.iterdir()) == [".other.3333.partial", ".out.2222.partial", "data", "out"]

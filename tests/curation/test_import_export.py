@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -35,13 +34,13 @@ def judged(filled, says, image_ids):
 
 
 @pytest.fixture
-def elsewhere(migrated_file, tmp_path):
+def elsewhere(new_database, tmp_path):
     """An empty store in another place."""
     (tmp_path / "elsewhere").mkdir()
-    shutil.copy(migrated_file, tmp_path / "elsewhere" / "dermaflux.db")
-    engine = open_engine(f"sqlite:///{tmp_path / 'elsewhere' / 'dermaflux.db'}")
-    yield CurationStore(engine, tmp_path / "elsewhere" / "images")
-    engine.dispose()
+    with new_database(tmp_path / "elsewhere") as url:
+        engine = open_engine(url)
+        yield CurationStore(engine, tmp_path / "elsewhere" / "images")
+        engine.dispose()
 
 
 def hashes(store, dataset="first"):

@@ -72,11 +72,13 @@ def test_an_assessment_can_follow_later(store, sample, assessed):
     assert store.page(filters=ImageFilter(memorised=True)).total == 1
 
 
-def test_a_hand_written_caption_has_no_spec(store, sample):
+@pytest.mark.parametrize("odd", ["", "\ud800", "\0", "\U0001f52c", "\\u0000"])
+def test_a_hand_written_caption_has_no_spec_and_may_hold_anything(store, sample, odd):
     made = sample(1)
-    made = replace(made, request=replace(made.request, spec=None, caption="etwas Braunes \ud800"))
+    made = replace(made, request=replace(made.request, spec=None, caption="etwas Braunes " + odd))
     stored = store.add_image(png_bytes(made.image, from_generated(made)))
     assert stored.generated["spec"] is None
+    assert store.get(stored.image_id).generated["caption"] == "etwas Braunes " + odd
     assert store.page(filters=ImageFilter(text="BRAUNES")).total == 1
 
 
@@ -132,6 +134,8 @@ def test_many_can_make_sure_of_a_dataset_at_once(store):
         {"tags": ("x" * 65,)},
         {"tags": tuple(map(str, range(21)))},
         {"note": "x" * 2001},
+        {"note": "a\0b"},
+        {"reviewer": "a\ud800"},
     ],
 )
 def test_bad_decisions_are_refused(wrong):

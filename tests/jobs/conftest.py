@@ -1,31 +1,17 @@
-"""Real SQLite files, opened as a plain engine and as the product opens them (BEGIN IMMEDIATE, WAL)."""
+"""A real, migrated database, opened as the product opens it: SQLite and PostgreSQL in turn."""
 
 import pytest
-from sqlalchemy import create_engine
 
+from dermaflux.curation.database import open_engine
 from dermaflux.jobs import JobQueue
-from dermaflux.jobs.tables import Base
 
 
-def open_plain(path):
-    engine = create_engine(f"sqlite:///{path}")
-    Base.metadata.create_all(engine)
-    return engine
-
-
-def open_as_the_product(path):
-    from dermaflux.curation.database import migrate, open_engine
-
-    engine = open_engine(f"sqlite:///{path}")
-    migrate(engine)
-    return engine
-
-
-@pytest.fixture(params=[open_plain, open_as_the_product])
-def engine(request, tmp_path):
-    engine = request.param(tmp_path / "jobs.db")
-    yield engine
-    engine.dispose()
+@pytest.fixture
+def engine(new_database, tmp_path):
+    with new_database(tmp_path) as url:
+        engine = open_engine(url)
+        yield engine
+        engine.dispose()
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from dermaflux.jobs.turns import WaitingJob, fair_order
 
 
 def test_a_submitted_job_is_read_back_as_it_was(queue, submit):
-    payload = SamplingRequest(caption="a melanoma", num_images=3, seed=5).to_dict() | {
+    payload = SamplingRequest(caption="a melanoma \0 \ud800", num_images=3, seed=5).to_dict() | {
         "dataset": "first"
     }
     before = datetime.now(UTC)
@@ -226,14 +226,9 @@ def test_a_database_that_cannot_be_written_is_said_so(tmp_path):
     engine.dispose()
 
 
-def test_the_migrated_table_is_the_mapped_one(tmp_path):
-    from dermaflux.curation.database import migrate, open_engine
-
-    engine = open_engine(f"sqlite:///{tmp_path / 'x.db'}")
-    migrate(engine)
+def test_the_migrated_table_is_the_mapped_one(engine):
     found = {column["name"]: column["nullable"] for column in inspect(engine).get_columns("jobs")}
     assert found == {column.name: column.nullable for column in JobRow.__table__.columns}
     assert {index["name"] for index in inspect(engine).get_indexes("jobs")} == {
         index.name for index in JobRow.__table__.indexes
     }
-    engine.dispose()

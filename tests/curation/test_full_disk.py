@@ -12,10 +12,10 @@ import pytest
 
 from dermaflux.curation.database import downgrade, migrate, open_engine
 from dermaflux.curation.export import export_dataset
+from dermaflux.curation.export_records import ExportRequest
 from dermaflux.curation.file_health import FileHealth
 from dermaflux.curation.health import check_database
 from dermaflux.curation.image_pool import ImagePool, sha256_of
-from dermaflux.curation.records import ExportRequest
 from dermaflux.curation.store import CurationStore
 from dermaflux.domain.errors import StorageNotWritable
 from dermaflux.jobs import JobQueue, JobState

@@ -8,8 +8,8 @@ import fsspec
 import pytest
 
 from dermaflux.curation.export import export_dataset
+from dermaflux.curation.export_records import ExportRequest
 from dermaflux.curation.image_pool import ImagePool, pool_name, sha256_of
-from dermaflux.curation.records import ExportRequest
 from dermaflux.curation.remote_pool import RemoteImagePool, open_pool
 from dermaflux.curation.store import CurationStore
 from dermaflux.domain.errors import DataNotFound, ImageNotReadable, StorageNotWritable

@@ -40,7 +40,7 @@ def export_nano(pipeline: FluxPipeline, folder: Path, size_px: int, text_tokens:
         part.to("cpu", torch.float16).eval()
     pipeline.save_pretrained(temporary, safe_serialization=True)
     facts = PipelineFacts(
-        size_px=size_px, num_steps=20, guidance_scale=2.5, contrast_scale=4.0, text_tokens=text_tokens, licence=LICENCE
+        size_px=size_px, num_steps=20, guidance_scale=2.0, contrast_scale=3.0, text_tokens=text_tokens, licence=LICENCE
     )
     save_facts(temporary, facts)
     _forget_origin(temporary)

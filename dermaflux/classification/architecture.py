@@ -18,6 +18,7 @@ from timm.layers.hybrid_embed import HybridEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
+from dermaflux.classification.backbone import stages_to_stride_16
 from dermaflux.domain.errors import InvalidRequest
 
 
@@ -42,7 +43,6 @@ STEM_VITS: Mapping[str, StemViT] = MappingProxyType({
     "stem_vit_small": StemViT(widths=(32, 64, 128), blocks=(1, 2, 2), dim=192, depth=4, num_heads=3),
     "stem_vit_tiny": StemViT(widths=(8, 16, 16), blocks=(0, 0, 0), dim=32, depth=2, num_heads=2),
 })  # fmt: skip
-_STRIDE_16 = 3  # which of timm's feature maps, counted from stride 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +122,7 @@ def _stem_vit(wanted: Architecture, size: StemViT, drop_path: float) -> VisionTr
 def _stem(size: StemViT) -> nn.Module:
     if size.backbone is None:
         return ConvStem(size)
-    return timm.create_model(size.backbone, features_only=True, out_indices=(_STRIDE_16,))
+    return stages_to_stride_16(size.backbone)[0]
 
 
 def _timm_model(wanted: Architecture, drop_path: float, pretrained: bool) -> nn.Module:

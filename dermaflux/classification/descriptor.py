@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-import timm
 import torch
 from PIL import Image
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from dermaflux.classification.backbone import stages_to_stride_16
 from dermaflux.classification.checkpoint import file_sha256
 from dermaflux.classification.preprocessing import to_rgb
 from dermaflux.domain.errors import ModelNotAvailable
@@ -41,8 +41,7 @@ class DescriptorNet(nn.Module):
 
     def __init__(self, config: DescriptorConfig) -> None:
         super().__init__()
-        self.backbone = timm.create_model(config.backbone, features_only=True, out_indices=(3,))
-        width: int = self.backbone.feature_info.channels()[-1]  # type: ignore[union-attr, operator] - timm's own
+        self.backbone, width = stages_to_stride_16(config.backbone)
         self.power = nn.Parameter(torch.tensor(3.0))
         self.project = nn.Linear(width, config.num_features)
 

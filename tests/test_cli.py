@@ -596,11 +596,13 @@ def test_too_few_pictures_and_unknown_splits_are_mistakes(here, capsys):
 
 
 @pytest.mark.slow
-def test_evaluate_adherence_reports_every_slider(here, capsys):
-    assert main(["evaluate", "adherence", "--num-images", "1", "--steps", "1", "--json"]) == 0
+@pytest.mark.parametrize("candidates", [1, 2])
+def test_evaluate_adherence_reports_every_slider(here, capsys, candidates):
+    flags = ["--num-images", "1", "--steps", "1", "--candidates", str(candidates), "--json"]
+    assert main(["evaluate", "adherence", *flags]) == 0
     (report,) = json_lines(capsys)
     assert report["num_images"] == 39
-    assert report["request"]["model"] == "nano"
+    assert (report["request"]["model"], report["request"]["candidates"]) == ("nano", candidates)
     assert set(report["attributes"]) == {"asymmetry", "border", "num_colours"}
     assert set(report["leakage"]) == {"asymmetry", "border", "num_colours", "diagnosis"}
 

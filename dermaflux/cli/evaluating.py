@@ -35,7 +35,7 @@ def adherence(services: Services, command: Adherence) -> None:
     """Sweep every slider with a model and report how well the images follow."""
     base = sampling_request(services, "sweep", command.num_images, command.sampling)
     with ProgressBar("Sweeping") as on_step:
-        report = services.evaluate_adherence(services.resolve(base), on_step)
+        report = services.evaluate_adherence(base, on_step)
     if command.json:
         write_json(report.to_dict() | {"request": _asked(base), "statement": DISCLAIMER})
         return

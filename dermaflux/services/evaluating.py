@@ -38,14 +38,14 @@ class Evaluating(Making):
     ) -> "AdherenceReport":
         """Sweep every slider from the middle of a nevus and of a melanoma; the request's caption and spec are set here.
 
-        Each of the 39 requests of the sweep makes request.num_images images with the same seeds.
+        Each of the 39 requests of the sweep makes request.num_images images with the same seeds. Raises as `resolve`.
         """
         from dermaflux.evaluation import adherence
 
         points = adherence.sweep_points(
             [adherence.middle_spec(diagnosis) for diagnosis in _SWEPT_FROM]
         )
-        samples = []
+        request, samples = self.resolve(replace(request, spec=points[0].spec)), []
         for sample in adherence.run_sweep(points, self._images_of(request), self.assess):
             samples.append(sample)
             if on_step:

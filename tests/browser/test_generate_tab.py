@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from dermaflux.domain.caption import parse
+from dermaflux.generation import ModelCatalogue
 from dermaflux.provenance import read_provenance, verify
 
 pytestmark = pytest.mark.browser
@@ -178,7 +179,7 @@ def test_an_adapter_made_for_few_steps_brings_its_own_settings_and_takes_them_al
     page.get_by_role("button", name="Model and sampling").click()
     steps, contrast = (page.locator(f"#{name} input[type=number]") for name in ("steps", "contrast"))
     expect(steps).to_have_value("20")
-    expect(contrast).to_have_value("4")
+    expect(contrast).to_have_value(f"{ModelCatalogue().model('nano').contrast_scale:g}")
     page.locator("#adapter input").click()
     page.get_by_role("option", name="fast").click()
     expect(steps).to_have_value("4")

@@ -15,7 +15,12 @@ from PIL import Image, ImageDraw, ImageFilter
 from dermaflux.__main__ import main
 from dermaflux.domain.caption import at_caption_resolution, parse
 from dermaflux.domain.lesion import LesionSpec, typical_colours
-from dermaflux.domain.records import DISCLAIMER, SamplingRequest
+from dermaflux.domain.records import (
+    DISCLAIMER,
+    GeneratedImage,
+    ModelIdentity,
+    SamplingRequest,
+)
 from dermaflux.provenance import read_provenance, verify
 from dermaflux.services import Services
 from dermaflux.services.records import Finished
@@ -131,6 +136,7 @@ def test_caption_needs_neither_torch_nor_a_database(tmp_path):
         (["duplicates", "o", "--dataset", "d"], "one of the two"),
         (["duplicates", "o"], "no calibrated threshold"),
         (["duplicates", "o", "--distance", "3"], "must lie in 0..2"),
+        (["duplicates", "o", "--flag"], "give --dataset and --against"),
         (["evaluate", "quality", "o", "--real", "o", "--max-images", "0"], "--max-images is 0"),
         (["evaluate", "quality", "o", "--real", "o", "--seed", "-1"], "--seed is -1"),
         (["export", "--dataset", "d", "--out", "o", "--verdicts", "maybe"], "verdict 'maybe' is not known"),
@@ -528,6 +534,32 @@ def test_duplicates_within_files_and_leaks_into_others(here, capsys):
     (report,) = json_lines(capsys)
     leak = {"first": "ours/3.png", "second": "3.png", "kind": "exact", "distance": 0.0}
     assert report == {"num_images": 7, "num_reference": 1, "leaks": [leak]}
+
+
+def test_copies_that_are_flagged_stay_behind_when_the_dataset_leaves(here, capsys):
+    rng, identity = np.random.default_rng(0), ModelIdentity(model="nano", model_sha256="a" * 64, licence="test")
+    with Services(Settings.load()) as services:
+        stored = []
+        for seed in range(2):  # an untrained pipeline's images are all alike, so these are drawn
+            picture = Image.fromarray(rng.integers(0, 256, (8, 8, 3), dtype=np.uint8)).resize((64, 64))
+            request = SamplingRequest(caption="a lesion", seed=seed, num_steps=1, guidance_scale=1, size_px=64)
+            drawn = GeneratedImage(
+                image=picture, image_index=0, seed=seed, request=request, identity=identity, seconds=1
+            )
+            stored.append(services._store().add_image(drawn))
+            services.decide("set", stored[-1].image_id, "ann", "accept")
+        copied, own = stored
+        Path("training").mkdir()
+        services.stored_picture(copied.image_id).save("training/patient.png")
+    asked = ["duplicates", "--dataset", "set", "--against", "training", "--distance", "0", "--phash-bits", "0"]
+    assert main([*asked, "--flag", "--json"]) == 0
+    (report,) = json_lines(capsys)
+    assert [leak["first"] for leak in report["leaks"]] == [copied.image_id]
+    assert main(["export", "--dataset", "set", "--out", "out"]) == 0
+    said = capsys.readouterr().out
+    assert "1 images" in said
+    assert "left out 1: memorised" in said
+    assert [path.stem for path in Path("out/train").glob("*.png")] == [own.sha256[:32]]
 
 
 def test_evaluate_quality_in_the_features_of_another_model(here, capsys):

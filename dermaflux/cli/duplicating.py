@@ -37,9 +37,10 @@ def _print_leaks(services: Services, command: Duplicates, compared: tuple[list[s
         pictures = reference.pictures
         with ProgressBar("Reference") as on_step:
             others = services.fingerprints(len(pictures), lambda row: reference.load(pictures[row]), on_step)
-    leaks = [
-        _pair(leak, names, [p.name for p in pictures]) for leak in services.find_leaks(prints, others, thresholds)
-    ]
+    found = services.find_leaks(prints, others, thresholds)
+    leaks = [_pair(leak, names, [p.name for p in pictures]) for leak in found]
+    if command.flag:
+        services.mark_memorised(names, {leak["first"] for leak in leaks})
     if command.json:
         write_json({"num_images": len(names), "num_reference": len(pictures), "leaks": leaks})
         return

@@ -23,14 +23,18 @@ class Duplicates:
     distance: float | None = None
     """Descriptors nearer than this show one lesion (1 - cosine, 0 to 2). Left out: as calibrated."""
     phash_bits: int | None = None
-    """Pictures whose perceptual hashes differ in no more bits are almost the same. Left out: 6 of 64."""
+    """Pictures whose perceptual hashes differ in no more bits are almost the same. Left out: 2 of 64."""
+    flag: bool = False
+    """With --dataset and --against: note in the store which images are copies, so that exports leave them behind."""
     json: bool = False
     """JSON instead of a table."""
 
     def __post_init__(self) -> None:
-        """Raise InvalidRequest unless exactly one source of pictures is named."""
+        """Raise InvalidRequest unless exactly one source of pictures is named, and --flag has what it needs."""
         if bool(self.paths) == (self.dataset is not None):
             raise InvalidRequest("Name pictures or folders, or a --dataset: one of the two.")
+        if self.flag and (self.dataset is None or self.against is None):
+            raise InvalidRequest("--flag notes copies of the stored images: give --dataset and --against with it.")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

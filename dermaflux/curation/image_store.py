@@ -4,12 +4,12 @@ Short transactions, one a call; records cross the border, ORM objects never do. 
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
-from sqlalchemy import Engine, select
+from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
 from dermaflux.curation import lookups, queries, rows, visibility
@@ -69,6 +69,15 @@ class ImageStore:
                 row.memorised = memorised
         self.pool.bring_here([row.sha256])
         return rows.stored_image(row, self.pool)
+
+    def mark_memorised(self, image_ids: Sequence[str], copies: Collection[str]) -> None:
+        """Note of images that were looked at which of them copy a training picture; those not there are passed over."""
+        with self._write() as session:
+            for memorised in (True, False):
+                some = [image_id for image_id in image_ids if (image_id in copies) is memorised]
+                for start in range(0, len(some), _IMAGES_A_FETCH):
+                    chosen = ImageRow.id.in_(some[start : start + _IMAGES_A_FETCH])
+                    session.execute(update(ImageRow).where(chosen).values(memorised=memorised))
 
     def get(self, image_id: str, dataset: str | None = None, viewer: str | None = None) -> StoredImage:
         """One image, with the reviewers' common verdict, as far as a viewer may see it, when a dataset is named.

@@ -15,7 +15,7 @@ import numpy as np
 from dermaflux.evaluation import neighbours
 from dermaflux.evaluation.neighbours import Pairs
 
-PHASH_BITS = 6
+PHASH_BITS = 2
 """How many of 64 bits may differ; the ROC is in docs/duplicates.md."""
 
 

@@ -1,6 +1,7 @@
 """The curation of stored images: datasets, decisions, pages. Thin, so that pages never see the store."""
 
 import io
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -109,6 +110,10 @@ class Curating(Deduplicating):
     def accepted_ids(self, dataset: str) -> tuple[str, ...]:
         """The images that all reviewers together accept, in the order of an export. Raises DataNotFound."""
         return self._store().accepted_ids(dataset)
+
+    def mark_memorised(self, image_ids: Sequence[str], copies: Collection[str]) -> None:
+        """Note which of some images copy a training picture; exports leave these behind unless asked for."""
+        self._store().mark_memorised(image_ids, copies)
 
     def decisions(
         self, dataset: str, image_id: str | None = None, viewer: str | None = None

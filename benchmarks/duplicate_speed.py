@@ -33,7 +33,7 @@ def planted(count: int, seed: int = 0) -> Fingerprints:
         if row % 3 == 0:
             content[again] = content[row]
         elif row % 3 == 1:
-            phash[again] = phash[row] ^ np.uint64(0b1011)
+            phash[again] = phash[row] ^ np.uint64(0b11)
         else:
             vectors[again] = vectors[row] + 0.1 * rng.normal(size=DIMENSIONS)
     return Fingerprints(content=content, phash=phash, vectors=vectors)

@@ -109,7 +109,8 @@ class _FirstOfItsKind:
 
     def __call__(self, candidate: Candidate) -> bool:
         self._check_stop()
-        hashed = _perceptual_hash(self._store.read_png(candidate.image_id))
+        with Image.open(io.BytesIO(self._store.read_png(candidate.image_id))) as picture:
+            hashed = perceptual_hash(picture)
         distances = np.bitwise_count(self._seen[: self._num_seen] ^ hashed)
         if (distances <= self._bits).any():
             return False
@@ -131,11 +132,11 @@ class _Capped:
         return self._passed[candidate.diagnosis] <= self._limit
 
 
-def _perceptual_hash(png: bytes) -> np.uint64:
+def perceptual_hash(picture: Image.Image) -> np.uint64:
+    """The 64-bit DCT hash (pHash) of a picture: it differs in few bits where pictures are almost the same."""
     import imagehash
 
-    with Image.open(io.BytesIO(png)) as picture:
-        return np.uint64(int(str(imagehash.phash(picture)), 16))
+    return np.uint64(int(str(imagehash.phash(picture)), 16))
 
 
 def _nothing_left(request: ExportRequest, number: int, left_out: Mapping[str, int]) -> str:

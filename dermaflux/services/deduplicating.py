@@ -12,7 +12,6 @@ from dermaflux.services.judging import Judging
 from dermaflux.services.records import OnStep
 
 if TYPE_CHECKING:
-    import numpy as np
     from PIL import Image
 
     from dermaflux.evaluation.duplicates import DuplicateReport, Fingerprints, Likeness, Thresholds
@@ -29,6 +28,7 @@ class Deduplicating(Judging):
         """What pictures 0..count-1 are compared by. Raises ModelNotAvailable, and what `load` raises."""
         import numpy as np
 
+        from dermaflux.curation.export_choice import perceptual_hash
         from dermaflux.evaluation.duplicates import Fingerprints
 
         descriptor = self._descriptor()
@@ -36,7 +36,7 @@ class Deduplicating(Judging):
         for start in range(0, count, _BATCH):
             images = [load(index).convert("RGB") for index in range(start, min(start + _BATCH, count))]
             content += [_content_hash(image) for image in images]
-            hashes += [_perceptual_hash(image) for image in images]
+            hashes += [perceptual_hash(image) for image in images]
             vectors.append(descriptor.embed(images))
             if on_step:
                 on_step(len(content), count)
@@ -77,10 +77,3 @@ class Deduplicating(Judging):
 def _content_hash(image: "Image.Image") -> str:
     """Of the pixels and not of the file: another time stamp makes no other picture."""
     return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()
-
-
-def _perceptual_hash(image: "Image.Image") -> int:
-    import imagehash
-
-    bits: np.ndarray = imagehash.phash(image).hash.flatten()
-    return int("".join("1" if bit else "0" for bit in bits), 2)

@@ -54,7 +54,8 @@ class ImageStore:
                 rows.fill_content(row, content)
                 rows.fill_assessment(row, assessment)
                 session.add(row)
-        self.pool.write(content.png, sha256)  # again only when a purge of the same image took it before this row
+        if not self.pool.has(path):  # a purge of the same image took the file before this row was there
+            self.pool.write(content.png, sha256)
         return rows.stored_image(row, self.pool)
 
     def assess(

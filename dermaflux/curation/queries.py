@@ -99,15 +99,14 @@ def verdict_counts(scope: VerdictScope) -> Select:
     return select(verdict, func.count().label("number")).where(scope.condition).group_by(verdict)
 
 
-def accepted(dataset_id: str, include_memorised: bool) -> Select[str]:
+def accepted(dataset_id: str) -> Select[str]:
     """The ids of the images accepted by all together, by content hash: an order that outlives the database."""
-    query = (
+    return (
         select(ImageRow.id)
         .join(ImageVerdictRow, ImageVerdictRow.image_id == ImageRow.id)
         .where(ImageVerdictRow.dataset_id == dataset_id, ImageVerdictRow.verdict == Verdict.ACCEPT.value)
         .order_by(ImageRow.sha256)
     )
-    return query if include_memorised else query.where(ImageRow.memorised.is_not(True))
 
 
 def _shown_to(view: Blinded) -> VerdictScope:

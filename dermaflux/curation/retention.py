@@ -43,14 +43,14 @@ def rejected_before(moment: datetime) -> Select[str]:
 def made_only_for(job_ids: Sequence[str], user: str) -> Iterator[Select[str]]:
     """The ids of the images of some jobs on which nobody but the user has decided, some jobs at a time."""
     others = exists().where(DecisionRow.image_id == ImageRow.id, DecisionRow.reviewer != user)
-    for some in _parts(job_ids):
+    for some in parts(job_ids):
         yield select(ImageRow.id).where(ImageRow.job_id.in_(some), ~others)
 
 
 def purge(session: Session, image_ids: Sequence[str], reason: str) -> list[str]:
     """Take images out of the pool, leaving their hashes; the paths of the files that may now be removed."""
     paths: list[str] = []
-    for some in _parts(image_ids):
+    for some in parts(image_ids):
         going = session.execute(
             select(ImageRow.id, ImageRow.sha256, ImageRow.path).where(ImageRow.id.in_(some))
         ).all()
@@ -93,6 +93,7 @@ def anonymise(session: Session, user: str) -> int:
     return changed
 
 
-def _parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+def parts(ids: Sequence[str]) -> Iterator[Sequence[str]]:
+    """Some ids (or paths) at a time: a statement takes only so many."""
     for start in range(0, len(ids), _AT_ONCE):
         yield ids[start : start + _AT_ONCE]

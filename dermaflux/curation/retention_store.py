@@ -14,8 +14,6 @@ from dermaflux.curation.image_store import ImageStore
 from dermaflux.curation.records import ForgottenUser, checked_reviewer
 from dermaflux.curation.tables import ImageRow
 
-_AT_ONCE = 500
-
 
 class RetentionStore(ImageStore):
     """What leaves the store, and how much a user keeps in it."""
@@ -50,15 +48,13 @@ class RetentionStore(ImageStore):
         """How many images of some jobs are stored."""
         total = 0
         with self._read() as session:
-            for start in range(0, len(job_ids), _AT_ONCE):
-                some = ImageRow.job_id.in_(job_ids[start : start + _AT_ONCE])
-                total += session.scalar(select(func.count(ImageRow.id)).where(some)) or 0
+            for some in retention.parts(job_ids):
+                total += session.scalar(select(func.count(ImageRow.id)).where(ImageRow.job_id.in_(some))) or 0
         return total
 
     def _remove_files(self, paths: Sequence[str]) -> None:
         """Remove files that no row names; under the write lock, since the same image may be coming in again."""
-        for start in range(0, len(paths), _AT_ONCE):
-            some = paths[start : start + _AT_ONCE]
+        for some in retention.parts(paths):
             with self._write() as session:
                 named = set(session.scalars(select(ImageRow.path).where(ImageRow.path.in_(some))))
                 for path in some:

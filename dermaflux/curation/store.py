@@ -84,11 +84,11 @@ class CurationStore(ReviewStore, ImportStore):
             total = session.scalar(select(func.count(ImageRow.id))) or 0
         return VerdictCounts(**found, undecided=total - sum(found.values()))
 
-    def accepted_ids(self, dataset: str, include_memorised: bool = True) -> tuple[str, ...]:
+    def accepted_ids(self, dataset: str) -> tuple[str, ...]:
         """The images all reviewers together accept, ordered by content hash, as of one moment."""
         with self._read() as session:
             dataset_id = lookups.dataset_row(session, dataset).id
-            return tuple(session.scalars(queries.accepted(dataset_id, include_memorised)))
+            return tuple(session.scalars(queries.accepted(dataset_id)))
 
     def accepted(self, dataset: str) -> Iterator[StoredImage]:
         """The accepted images, ordered by content hash, loaded as they are asked for."""

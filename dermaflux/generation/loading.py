@@ -100,7 +100,7 @@ def load_pipeline(
             name: _load_network(folder, name, index, placement.dtype) for name in _NETWORKS
         }
     parts |= {name: _load_tokenizer(folder, name, index) for name in _TOKENIZERS}
-    parts["scheduler"] = _load_scheduler(folder)
+    parts["scheduler"] = _load_scheduler(folder, index)
     pipe = FluxPipeline(**parts)
     pipe.set_progress_bar_config(disable=True)
     _place(pipe, placement.device, entry.name)
@@ -196,7 +196,10 @@ def _load_tokenizer(
         ) from error
 
 
-def _load_scheduler(folder: Path) -> FlowMatchEulerDiscreteScheduler:
+def _load_scheduler(folder: Path, index: dict[str, Any]) -> FlowMatchEulerDiscreteScheduler:
+    # Diffusers would read another scheduler's settings as far as their names fit.
+    if (kind := index.get("scheduler", [None, None])[1]) != FlowMatchEulerDiscreteScheduler.__name__:
+        raise ModelNotAvailable(f"The model in {folder} is sampled by {kind}, so it is no rectified flow. Choose one.")
     try:
         return FlowMatchEulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler")  # type: ignore[return-value]
     except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ from pathlib import Path
 from dermaflux.domain.errors import InvalidRequest
 from training.augmentation import AugmentConfig
 from training.precision import check_precision
+from training.synthetic_source import SyntheticConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +20,7 @@ class DataConfig:
     archive_px: int = 200
     """HAM10000 archive: 200 = whole frames 200x150, 224 = centre crops."""
     frame_px: tuple[int, int] = (200, 150)
-    """Width and height every picture is brought to in memory."""
+    """Width and height in memory: the largest centred crop of this shape. Square frames suit synthetic pictures."""
     limit: int | None = None
     """Use only about this many pictures of each split, every class kept."""
 
@@ -34,6 +35,8 @@ class OptimConfig:
     """How the weights move. Rates are of AdamW; the schedule is a warm-up, then a cosine to zero."""
 
     epochs: int = 40
+    steps_per_epoch: int | None = None
+    """Optimiser steps that count as an epoch; None: as many as show each picture once. For equal step budgets."""
     max_minutes: float | None = None
     """Wall-clock budget: the schedule runs out when it does, however few epochs that was."""
     batch_size: int = 64
@@ -56,8 +59,8 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         """Raise InvalidRequest naming the field outside its range."""
-        if min(self.epochs, self.batch_size, self.patience) < 1:
-            raise InvalidRequest("epochs, batch_size and patience must be 1 or more.")
+        if min(self.epochs, self.batch_size, self.patience, self.steps_per_epoch or 1) < 1:
+            raise InvalidRequest("epochs, steps_per_epoch, batch_size and patience must be 1 or more.")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise InvalidRequest(f"max_minutes is {self.max_minutes}; it must be above 0.")
         if not 0 < self.layer_decay <= 1:
@@ -79,6 +82,8 @@ class ClassifierRun:
     """lite0_vit, stem_vit_small, stem_vit_tiny or any timm model name."""
     pretrained: bool = False
     """Start from ImageNet: lite0_vit from the package in `training/imagenet.py`, a timm model from the hub."""
+    weights: Path | None = None
+    """Start from these instead: a local weights file of the timm model, or the `model` folder of an earlier run."""
     size_px: int = 112
     early_size_px: int | None = None
     """Side of the training views in the first half of the schedule: smaller ones cost less."""
@@ -91,6 +96,7 @@ class ClassifierRun:
     resume: bool = False
     """Go on from the run's last checkpoint."""
     data: DataConfig = field(default_factory=DataConfig)
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 

@@ -70,8 +70,12 @@ class EpsilonDiffusion:
         """Squared error of the noise; times between two steps count as the earlier one."""
         steps = (times * NUM_TRAIN_TIMES).round().long().clamp(max=NUM_TRAIN_TIMES - 1)
         hidden = self.schedule.add_noise(data, noise, steps)
-        predicted = predict(hidden, steps.to(times.dtype) / NUM_TRAIN_TIMES)
+        predicted = predict(hidden, self.time_of(steps))
         return (predicted.float() - noise.float()).square().flatten(1).mean(1)
+
+    def time_of(self, step: Tensor) -> Tensor:
+        """The time in 0..1 of a step of the schedule, as the network was told it."""
+        return step.float() / NUM_TRAIN_TIMES
 
     def sampler(self, num_steps: int) -> Any:
         """DPM-Solver++ (Lu 2022, arXiv 2211.01095) set to a number of steps: what makes diffusion good in few."""

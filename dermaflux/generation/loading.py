@@ -95,17 +95,24 @@ def load_pipeline(
     folder = folder or locate(entry)
     index = _read_index(folder)
     _check_memory(folder, placement)
-    with _quiet_bars():
-        parts: dict[str, Any] = {
-            name: _load_network(folder, name, index, placement.dtype) for name in _NETWORKS
-        }
-    parts |= {name: _load_tokenizer(folder, name, index) for name in _TOKENIZERS}
+    parts = load_parts(folder, placement.dtype, index)
     parts["scheduler"] = _load_scheduler(folder, index)
     pipe = FluxPipeline(**parts)
     pipe.set_progress_bar_config(disable=True)
     _place(pipe, placement.device, entry.name)
     log.info("loaded %s on %s in %s", entry.name, placement.device, placement.dtype)
     return pipe
+
+
+def load_parts(folder: Path, dtype: torch.dtype, index: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The networks and tokenizers of a pipeline folder by name, strictly; whatever its scheduler is.
+
+    Raises ModelNotAvailable as `load_pipeline` does.
+    """
+    index = index or _read_index(folder)
+    with _quiet_bars():
+        networks = {name: _load_network(folder, name, index, dtype) for name in _NETWORKS}
+    return networks | {name: _load_tokenizer(folder, name, index) for name in _TOKENIZERS}
 
 
 @contextmanager

@@ -4,8 +4,13 @@ import csv
 import io
 import zipfile
 
+import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+
+from dermaflux.domain.lesion import LesionSpec
+from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest
+from dermaflux.provenance import from_generated, png_bytes
 
 
 def jpeg(radius, colour):
@@ -43,3 +48,28 @@ def drawn_ham(tmp_path_factory):
             ]  # fmt: skip
             writer.writerow([name, 224, *values])
     return folder
+
+
+@pytest.fixture(scope="session")
+def write_synthetic():
+    """Writes a picture that says it is synthetic."""
+    return _write_synthetic
+
+
+def _write_synthetic(path, diagnosis="mel"):
+    """A drawn lesion, dark for a melanoma, that says what it was asked to show; diagnosis None for a free caption."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    seed = sum(path.name.encode())
+    image = Image.new("RGB", (24, 24), (220, 180, 160))
+    ImageDraw.Draw(image).ellipse([5, 5, 18, 18], fill=(50, 30, 30) if diagnosis == "mel" else (180, 120, 100))
+    pixels = np.asarray(image) + np.random.default_rng(seed).normal(scale=6, size=(24, 24, 3))
+    spec = LesionSpec(asymmetry=1, border=4, colours=("red", "black"), diagnosis=diagnosis) if diagnosis else None
+    request = SamplingRequest(
+        caption="a lesion", spec=spec, seed=seed, num_images=1, model="drawn", num_steps=4, guidance_scale=1.0,
+        contrast_scale=0.0, size_px=128,
+    )  # fmt: skip
+    generated = GeneratedImage(
+        image=Image.fromarray(pixels.clip(0, 255).astype(np.uint8)), image_index=0, seed=seed, request=request,
+        seconds=0.1, identity=ModelIdentity(model="drawn", model_sha256="0" * 64),
+    )  # fmt: skip
+    path.write_bytes(png_bytes(generated.image, from_generated(generated)))

@@ -164,7 +164,8 @@ def test_the_limit_keeps_every_class(folder):
 
 
 def test_sampling_weights_balance_the_classes():
-    frames = TrainFrames(frames=torch.zeros(10, 4, 4, 3, dtype=torch.uint8), labels=torch.tensor([0] * 8 + [1] * 2))
+    frames, labels = torch.zeros(10, 4, 4, 3, dtype=torch.uint8), torch.tensor([0] * 8 + [1] * 2)
+    frames = TrainFrames(frames=frames, labels=labels, weights=torch.ones(10))
     for balance, share in ((0.0, 0.2), (0.5, 1 / 3), (1.0, 0.5)):
         weights = frames.sampling_weights(balance, 2)
         assert float(weights[8:].sum() / weights.sum()) == pytest.approx(share)

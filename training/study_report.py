@@ -95,7 +95,8 @@ def markdown(grid: Grid, truth: Truth, settings: Sequence[Setting]) -> str:
     for setting in settings:
         rows = [_row(grid, truth, setting, arm) for arm in setting.arms]
         title = f"### {setting.model}, {setting.num_real} real pictures\n"
-        parts.append("\n".join([title, f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|", *rows]) + "\n" + _verdict(setting))
+        head = [title, f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
+        parts.append("\n".join([*head, *rows, _verdict(setting)]))
     return "\n".join(parts)
 
 

@@ -1,4 +1,4 @@
-"""Paired arms by hand: the difference is that of the means, sure where it is large, and covers 0 where there is none."""
+"""Paired arms by hand: the difference is that of the means, sure where it is large, covers 0 where there is none."""
 
 import numpy as np
 import pytest

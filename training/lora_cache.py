@@ -96,12 +96,19 @@ class Examples:
 def encode_examples(
     pipeline: FluxPipeline, pictures: CaptionedPictures, text_tokens: int, *, num_wordings: int, seed: int
 ) -> Examples:
-    """Encode pictures and captions with the pipeline's frozen encoders; num_wordings 0 keeps the canonical one only."""
+    """Encode pictures and captions with the pipeline's frozen encoders; num_wordings 0 keeps the canonical one only.
+
+    A written caption takes the place of the last wording, so that the words of the sliders are still learned.
+    """
     if num_wordings:
         rng = random.Random(seed)
         captions = tuple(
             tuple(caption_of(spec, CaptionStyle(), rng) for _ in range(num_wordings)) for spec in pictures.specs
         )
+        if pictures.written:
+            captions = tuple(
+                (*row[:-1], text or row[-1]) for row, text in zip(captions, pictures.written, strict=True)
+            )
     else:
         captions = tuple((caption,) for caption in fixed_captions(pictures))
     mean, sd = _moments(pipeline, pictures.images, _turns(pictures.images) if num_wordings else (0,))

@@ -39,9 +39,9 @@ _NAMES: tuple[tuple[re.Pattern[str], tuple[Mention, ...]], ...] = tuple(
         (r"black(?:ish)?", (frozenset({Colour.BLACK}),)),
     )
 )
-_NOT_OF_THE_LESION = re.compile(
-    r"\b(?:surround\w*|background|adjacent|against|compared|than|skin(?! lesion| growth| mark)|no|not|without|absence"
-    r"|lacks?|lacking|free of|cannot|may|might|could|if)\b.*"
+_AROUND = re.compile(r"\b(?:surround\w*|background|adjacent|against|compared|than|skin(?! lesion| growth| mark))\b.*")
+_DENIED = re.compile(
+    r"\b(?:no|not|without|absence|lacks?|lacking|free of|cannot|may|might|could|if)\b(?P<first>[^,]*)(?P<rest>.*)"
 )
 
 
@@ -49,7 +49,7 @@ def named_colours(clauses: Sequence[str]) -> tuple[Mention, ...]:
     """What each mention in lower-case clauses may mean, without repeats; a vague one goes where a clear one says it."""
     found: list[Mention] = []
     for clause in clauses:
-        text = _NOT_OF_THE_LESION.sub("", clause)
+        text = _affirmed(_AROUND.sub("", clause))
         for pattern, mentions in _NAMES:
             if pattern.search(text):
                 text = pattern.sub(" , ", text)
@@ -57,3 +57,12 @@ def named_colours(clauses: Sequence[str]) -> tuple[Mention, ...]:
     clear = set(found)
     kept = [mention for mention in clear if not any(other < mention for other in clear)]
     return tuple(sorted(kept, key=lambda mention: [tuple(Colour).index(c) for c in Colour if c in mention]))
+
+
+def _affirmed(text: str) -> str:
+    """A clause without what it denies: "no white, blue or red" to its end, "no visible asymmetry" to the comma."""
+    found = _DENIED.search(text)
+    if not found:
+        return text
+    denies_colours = any(pattern.search(found["first"]) for pattern, _ in _NAMES)
+    return text[: found.start()] + ("" if denies_colours else _affirmed(found["rest"]))

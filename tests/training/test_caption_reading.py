@@ -118,6 +118,8 @@ def test_border_in_prose(text, expected):
         ("Tan with reddish and bluish-gray areas.", [{"light brown"}, {"red"}, {"blue-grey"}]),
         ("A mole of a brown shade against pink skin.", [{"light brown", "dark brown"}]),
         ("It is black, with no white or blue areas.", [{"black"}]),
+        ("It shows no white, blue or red areas.", []),
+        ("It shows no asymmetry, is not large, and is black.", [{"black"}]),
         ("The surrounding skin is pink and white.", []),
         ("The mole stands out.", []),
     ],

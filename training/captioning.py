@@ -51,8 +51,8 @@ def caption_pictures(run: CaptioningRun) -> CaptionReport:
     Raises InvalidRequest when the folder holds a run of other settings or weights, DataNotFound or ModelNotAvailable
     when what it needs is not there. Stopped, it first keeps the answers that are under way.
     """
-    claim_folder(run.folder, run.identity())
     pictures = open_pictures(run)
+    _claim(run)
     with (
         recorded(run.folder),
         open_captions(run.folder / FILE, retry_refused=run.retry_refused) as captions,
@@ -105,6 +105,14 @@ def captioner_for(run: CaptioningRun) -> Captioner:
         batch_size=run.batch_size,
         max_side_px=run.max_side_px,
     )
+
+
+def _claim(run: CaptioningRun) -> None:
+    """Refuse a folder of other settings; one in which nothing was described yet, as after a typing error, is free."""
+    path = run.folder / FILE
+    if not path.is_file() or path.stat().st_size == 0:
+        (run.folder / "config.json").unlink(missing_ok=True)
+    claim_folder(run.folder, run.identity())
 
 
 def line_of(run: CaptioningRun, answer: Answer, lesion: Labelled, measurer: Measurer, revision: str) -> CaptionLine:

@@ -20,7 +20,7 @@ from training.caption_lines import load_captions, read_lines
 from training.caption_text import BLIND_PROMPT, PAPER_PROMPT
 from training.captioning import FILE, REPORT, caption_pictures
 from training.captioning_config import PRESETS, CaptioningRun
-from training.lora_cache import encode_examples
+from training.lora_cache import wordings
 from training.lora_config import PRESETS as LORA_PRESETS
 from training.own_pictures import load_own
 from training.run_status import status_of
@@ -79,6 +79,13 @@ def test_other_settings_need_another_name(run):
         caption_pictures(replace(run, prompt="paper"))
     with pytest.raises(InvalidRequest, match="another model"):
         caption_pictures(replace(run, model="other"))
+
+
+def test_a_start_that_failed_does_not_hold_the_name(run, chat_server):
+    chat_server.reply = lambda body, nth: (404, b"") if body["model"] == "vml" else "It is black."
+    with pytest.raises(ModelNotAvailable, match="knows no model 'vml'"):
+        caption_pictures(replace(run, model="vml"))
+    assert caption_pictures(run).num_captions == 6
 
 
 def test_the_papers_prompt_tells_the_label_of_each_picture(run, chat_server):
@@ -217,19 +224,15 @@ def test_presets_name_themselves_and_only_one_tells_the_label():
 
 
 def test_written_captions_are_learned_beside_the_measured_ones(run, clinic, tiny_models):
-    from dermaflux.generation.catalogue import entry_of_folder
-    from dermaflux.generation.loading import choose_placement, load_pipeline
-
     caption_pictures(run)
     captions = load_captions(run.folder / FILE)
     (pictures,) = load_own(clinic, Split.TRAIN, [(64, 64)], Measurer.from_folder(tiny_models), (), captions)
     assert pictures.written == tuple(captions.get(f"c{i:02d}") for i in range(12))
     assert None in pictures.written and any(pictures.written)
-    pipeline = load_pipeline(entry_of_folder(tiny_models / "nano", name="tiny"), choose_placement("cpu"))
-    examples = encode_examples(pipeline, pictures, 64, num_wordings=3, seed=0)
-    for row, written in zip(examples.captions, pictures.written, strict=True):
+    for row, written in zip(wordings(pictures, 3, seed=0), pictures.written, strict=True):
         assert len(row) == 3 and (written is None or row[-1] == written)
         assert not set(row[:-1]) & set(captions.values())
+    assert not {caption for row in wordings(pictures, 0, seed=0) for caption in row} & set(captions.values())
 
 
 @pytest.mark.slow

@@ -7,9 +7,10 @@ seen. Pictures that cannot be measured are left out. It knows no model; captions
 import csv
 import random
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from training.pictures import centre_square
 # Groh 2021: Fitzpatrick types from ITA in degrees; an estimate, dermoscopes are not calibrated.
 _TONE_CUTS = ((40, SkinTone.I), (23, SkinTone.II), (12, SkinTone.III), (0, SkinTone.IV), (-25, SkinTone.V))
 _RARE_SHAPE = 50
+NO_CAPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +44,16 @@ class CaptionStyle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionedPictures:
-    """Pictures (N, 3, H, W) uint8 with the lesion each one shows and its weight in sampling (N,)."""
+    """Pictures (N, 3, H, W) uint8 with the lesion each one shows and its weight in sampling (N,).
+
+    `written`: a caption from elsewhere (`training.captioning`) for each picture, None where there is none; or empty.
+    """
 
     images: Tensor
     specs: tuple[LesionSpec, ...]
     weights: Tensor
     fingerprint: str
+    written: tuple[str | None, ...] = ()
 
     def __len__(self) -> int:
         """How many pictures there are."""
@@ -55,17 +61,22 @@ class CaptionedPictures:
 
 
 def load_captioned(
-    data_dir: Path, measured: Path, split: Split, size_px: int, diagnoses: Collection[str] = ()
+    data_dir: Path,
+    measured: Path,
+    split: Split,
+    size_px: int,
+    diagnoses: Collection[str] = (),
+    captions: Mapping[str, str] = NO_CAPTIONS,
 ) -> CaptionedPictures:
     """The pictures of a split that could be measured: the sharp 224 px crop where there is one.
 
-    `diagnoses` keeps those classes only; all when empty.
+    `diagnoses` keeps those classes only; all when empty. `captions` are written ones by image id.
 
     Raises DataNotFound when nothing is left, or when the table of measurements is missing
     (`training.measure_training_set` makes it).
     """
     rows = _measured_rows(measured)
-    images, specs, used, parts = [], [], set(), []
+    images, specs, used, parts, names = [], [], set(), [], []
     for archive_px in (224, 200):
         dataset = load_ham10000(data_dir, archive_px, centre_square(size_px)).split(split)
         if diagnoses:
@@ -81,6 +92,7 @@ def load_captioned(
             specs.append(_spec(record, rows[record.image_id, archive_px]))
             kept.append(record)
         used.update(record.image_id for record in kept)
+        names += [record.image_id for record in kept]
         parts.append(LesionDataset(kept, part.source).fingerprint())
     if not images:
         wanted = f" of {', '.join(diagnoses)}" if diagnoses else ""
@@ -90,7 +102,13 @@ def load_captioned(
         specs=tuple(specs),
         weights=balanced(specs),
         fingerprint="-".join(part[:16] for part in parts),
+        written=written_for(names, captions),
     )
+
+
+def written_for(image_ids: Sequence[str], captions: Mapping[str, str]) -> tuple[str | None, ...]:
+    """The written caption of each picture, None where it has none; empty when there are no captions at all."""
+    return tuple(captions.get(image_id) for image_id in image_ids) if captions else ()
 
 
 def load_specs(data_dir: Path, measured: Path, split: Split) -> list[LesionSpec]:

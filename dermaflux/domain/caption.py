@@ -45,7 +45,6 @@ _SINGLE_COLOUR = ("one colour: {}", "uniform {} colour", "evenly {}")
 _MANY_COLOURS = ("{count} colours: {list}", "a mix of {list}", "mottled {list}")
 
 
-
 class Labelled(Protocol):
     """What is known of a lesion without looking at it: a `LesionSpec`, or a row of a table."""
 

@@ -112,7 +112,9 @@ class Trainer:
     def score(self) -> dict[str, float]:
         """Validation AUC of malignant and class accuracy of the averaged weights; remembers the best."""
         start, val = time.monotonic(), self.material.val
-        logits = held_out_logits(self.average.module, val, self.material.inputs, device=self.device)
+        logits = held_out_logits(
+            self.average.module, val, self.material.inputs, device=self.device, precision=self.run.precision
+        )
         mask = np.asarray(self.material.malignant)
         score = np.logaddexp.reduce(logits[:, mask], axis=1) - np.logaddexp.reduce(logits[:, ~mask], axis=1)
         auc = self._agreed(float(roc_auc_score(mask[val.labels], score)))
@@ -228,16 +230,26 @@ class History:
 
 @torch.inference_mode()
 def held_out_logits(
-    network: nn.Module, part: HeldOut, inputs: InputFacts, *, turns: int = 1, device: torch.device
+    network: nn.Module,
+    part: HeldOut,
+    inputs: InputFacts,
+    *,
+    turns: int = 1,
+    device: torch.device,
+    precision: str = "fp32",
 ) -> np.ndarray:
-    """Logits (N, K) of held-out pictures, averaged over views and the first `turns` turns of each."""
+    """Logits (N, K) of held-out pictures, averaged over views and the first `turns` turns of each.
+
+    precision: fp32 as it is served, or that of the training, three times as fast on a CPU that knows bfloat16.
+    """
     network.eval()
     rows = []
     for start in range(0, len(part.labels), 64):
         x_NHWC = torch.from_numpy(part.pixels[start : start + 64]).to(device)
         count, num_views = x_NHWC.shape[:2]
         x_BCHW = normalised(x_NHWC.flatten(0, 1), inputs)
-        total = sum(network(_turned(x_BCHW, turn)).float() for turn in range(turns))
+        with autocast(precision, device):
+            total = sum(network(_turned(x_BCHW, turn)).float() for turn in range(turns))
         rows.append((total / turns).view(count, num_views, -1).mean(1).cpu().numpy())  # type: ignore[union-attr]
     return np.concatenate(rows)
 

@@ -69,7 +69,10 @@ def run_cell(config: StudyConfig, cell: Cell, should_stop: Callable[[], bool]) -
     inputs = InputFacts(size_px=run.size_px, mean=mean, std=std)  # type: ignore[arg-type] - three each
     judges = judges_of(config.data, inputs)
     trained = _trained(run, start.network, frames, judges, inputs, should_stop)
-    return _judged(trained, judges, inputs, cell, frames)
+    num_pictures = sum(len(stage.labels) for stage in frames)
+    found = _judged(trained, judges, inputs, run.precision)
+    line = {"key": cell.key, "model": cell.model, "num_real": cell.num_real, "arm": cell.arm.name, "seed": cell.seed}
+    return replace(found, line=line | {"num_pictures": num_pictures} | found.line)
 
 
 def real_subset(records: Sequence[LesionRecord], count: int, seed: int) -> list[LesionRecord]:
@@ -110,7 +113,7 @@ def _opened(data: DataConfig) -> LesionDataset:
 
 @lru_cache(maxsize=2)
 def judges_of(data: DataConfig, inputs: InputFacts) -> Judges:
-    """The whole of val and test, whatever the real pictures are few."""
+    """The whole of val and test, however few real pictures are trained on."""
     opened = _opened(data)
     names = class_names_of(opened.split(Split.TRAIN))
     val, test = (read_held_out(part(opened, split, data.limit), names, inputs) for split in (Split.VAL, Split.TEST))
@@ -170,26 +173,23 @@ def _trained(
     return network
 
 
-def _judged(
-    network: nn.Module, judges: Judges, inputs: InputFacts, cell: Cell, frames: Sequence[TrainFrames]
-) -> Result:
+def _judged(network: nn.Module, judges: Judges, inputs: InputFacts, precision: str) -> Result:
+    """The figures on val and test; calibration and threshold come from val."""
     mask = malignant_classes(judges.class_names)
     malignant, device = np.asarray(mask), next(network.parameters()).device
+    held = {"val": judges.val, "test": judges.test}
     logits = {
-        name: held_out_logits(network, held, inputs, turns=NUM_TURNS, device=device)
-        for name, held in (("val", judges.val), ("test", judges.test))
+        name: held_out_logits(network, pictures, inputs, turns=NUM_TURNS, device=device, precision=precision)
+        for name, pictures in held.items()
     }
     calibration = fit(logits["val"], judges.val.labels, mask)
-    line: dict[str, Any] = {"key": cell.key, "model": cell.model, "num_real": cell.num_real, "arm": cell.arm.name}
-    line |= {"seed": cell.seed, "num_pictures": sum(len(stage.labels) for stage in frames)}
-    scores, threshold = np.empty(0), 0.5
-    for name, held in (("val", judges.val), ("test", judges.test)):
+    line, scores, threshold = {}, np.empty(0), 0.5
+    for name, pictures in held.items():
         probabilities = calibration.probabilities(logits[name])
-        truth, scores = malignant[held.labels], probabilities[:, malignant].sum(1)
-        if name == "val":
-            threshold = youden_threshold(truth, scores)
+        truth, scores = malignant[pictures.labels], probabilities[:, malignant].sum(1)
+        threshold = youden_threshold(truth, scores) if name == "val" else threshold
         line[name] = binary_metrics(truth, scores, threshold=threshold) | {
-            "class_accuracy": float((probabilities.argmax(1) == held.labels).mean()),
-            "class_balanced_accuracy": float(balanced_accuracy_score(held.labels, probabilities.argmax(1))),
+            "class_accuracy": float((probabilities.argmax(1) == pictures.labels).mean()),
+            "class_balanced_accuracy": float(balanced_accuracy_score(pictures.labels, probabilities.argmax(1))),
         }
     return Result(line=line, test_scores=scores)

@@ -140,7 +140,7 @@ def _frames(config: StudyConfig, cell: Cell, run: ClassifierRun, names: Sequence
     synthetic = read_train(fitted, names, run.synthetic.weight)
     if run.synthetic.alone:
         return (synthetic,)
-    if cell.arm.how == FIRST:
+    if FIRST in cell.arm.how:
         return synthetic, read_train(real, names)
     return (read_train(real, names).with_others(synthetic),)
 

@@ -9,8 +9,9 @@ An arm is a way to train on the same few real pictures. Without synthetic ones (
     randaugment  the same, two operations of RandAugment before
 
 With them, `SOURCE:RATIO[:HOW]` with standard augmentation: `flow:1.75` adds 1.75 pictures of the folder `flow` for each
-real one. HOW: agreeing, close (filters, `training.synthetic_source`), half (drawn half as often), alone (no real
-pictures), first (half of the steps on synthetic ones alone, the other half on the real ones). It knows no tensor.
+real one. HOW, several joined by +: agreeing, close (filters, `training.synthetic_source`), half (drawn half as often),
+alone (no real pictures), first (half of the steps on synthetic ones alone, the other half on the real ones).
+It knows no tensor.
 """
 
 from dataclasses import dataclass, field, replace
@@ -33,7 +34,7 @@ class Arm:
     name: str
     source: str | None = None
     ratio: float = 0.0
-    how: str | None = None
+    how: frozenset[str] = frozenset()
 
     @classmethod
     def parse(cls, name: str) -> "Arm":
@@ -43,10 +44,10 @@ class Arm:
         source, _, rest = name.partition(":")
         ratio, _, how = rest.partition(":")
         try:
-            arm = cls(name=name, source=source, ratio=float(ratio), how=how or None)
+            arm = cls(name=name, source=source, ratio=float(ratio), how=frozenset(how.split("+") if how else ()))
         except ValueError:
             arm = None
-        if arm is None or not source or Path(source).name != source or arm.ratio <= 0 or (how and how not in HOW):
+        if arm is None or not source or Path(source).name != source or arm.ratio <= 0 or arm.how - set(HOW):
             raise InvalidRequest(
                 f"The arm {name!r} is not known. Choose {', '.join(BASELINES)}, or SOURCE:RATIO[:HOW] such as "
                 f"flow:1.75 or flow:1:close, HOW one of {', '.join(HOW)}."
@@ -148,9 +149,9 @@ class StudyConfig:
         return SyntheticConfig(
             folder=self.sources_dir / arm.source,
             ratio=arm.ratio,
-            weight=0.5 if arm.how == HALF else 1.0,
-            keep=arm.how if arm.how in (AGREEING, CLOSE) else ALL,
-            alone=arm.how == ALONE,
+            weight=0.5 if HALF in arm.how else 1.0,
+            keep=next((kept for kept in (CLOSE, AGREEING) if kept in arm.how), ALL),
+            alone=ALONE in arm.how,
         )
 
     def _weights_of(self, model: str) -> Path | None:

@@ -58,7 +58,7 @@ def _curve(setting: "Setting", metric: str) -> Curve:
 
 def _plain_ratio(name: str) -> float | None:
     arm = Arm.parse(name)
-    return arm.ratio if arm.source == "flow" and arm.how is None else None
+    return arm.ratio if arm.source == "flow" and not arm.how else None
 
 
 def write_panels(folder: Path, settings: Sequence["Setting"]) -> None:

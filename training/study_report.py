@@ -68,7 +68,7 @@ class Setting:
     @property
     def chosen(self) -> str | None:
         """The ratio chosen on val, of the arms that add a flow's pictures to the real ones in the plain way."""
-        plain = [arm for arm in self.arms if arm not in BASELINES and Arm.parse(arm).how is None]
+        plain = [arm for arm in self.arms if arm not in BASELINES and not Arm.parse(arm).how]
         return self.best([arm for arm in plain if Arm.parse(arm).source == "flow"])
 
 

@@ -43,13 +43,13 @@ def test_real_pictures_are_one_a_lesion_in_proportion_with_two_of_each_class():
         real_subset(records, 300, seed=1)
 
 
-@pytest.mark.parametrize("name", ["augmented", "flow:1.75", "flow:1:close", "diffusion:2:alone", "flow:1:first"])
+@pytest.mark.parametrize("name", ["augmented", "flow:1.75", "diffusion:2:alone", "flow:4:agreeing+first"])
 def test_arms_are_read_from_their_names(name):
     arm = Arm.parse(name)
     assert arm.name == name and (arm.source is None) == (name == "augmented")
 
 
-@pytest.mark.parametrize("name", ["augmentd", "flow", "flow:x", "flow:0", "flow:1:much", "../x:1", ":1"])
+@pytest.mark.parametrize("name", ["augmentd", "flow", "flow:x", "flow:0", "flow:1:first+", "../x:1", ":1"])
 def test_mistyped_arms_are_refused(name):
     with pytest.raises(InvalidRequest, match="is not known"):
         StudyConfig(arms=(name,))
@@ -64,7 +64,7 @@ def test_every_cell_of_the_grid_once_and_equal_steps_but_for_the_arm_that_says_s
     runs = {cell.arm.name: config.run_of(cell) for cell in cells}
     assert runs["plain"].augment.mixup_probability == 0 and runs["oversampled"].optim.balance == 1
     assert runs["flow:1.75"].synthetic.ratio == 1.75 and runs["augmented"].synthetic.folder is None
-    kept = replace(config, arms=("flow:1:agreeing", "flow:1:half"))
+    kept = replace(config, arms=("flow:1:agreeing+first", "flow:1:half"))
     assert [kept.run_of(c).synthetic.keep for c in kept.cells()[:2]] == [AGREEING, "all"]
     assert kept.run_of(kept.cells()[1]).synthetic.weight == 0.5
 

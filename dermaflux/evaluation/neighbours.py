@@ -7,12 +7,14 @@ knows no picture and sets no threshold. Tiles of one matrix product are as fast 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 _TILE_ROWS = 2048
+_MAX_PIECED_BITS = 7
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,10 +50,27 @@ def pairs_within(features: np.ndarray, threshold: float) -> Pairs:
 
 
 def hash_pairs_within(hashes: np.ndarray, max_bits: int) -> Pairs:
-    """All pairs of 64-bit hashes (N,) uint64 that differ in at most `max_bits` bits; the distance is their number."""
-    return _collected(
-        len(hashes), max_bits, lambda a, b: np.bitwise_count(hashes[a][:, None] ^ hashes[b][None, :])
-    )
+    """All pairs of 64-bit hashes (N,) uint64 that differ in at most `max_bits` bits; the distance is their number.
+
+    Cut into max_bits + 1 pieces, two such hashes share a piece: only those that do are compared.
+    """
+    if max_bits > _MAX_PIECED_BITS:  # short pieces are shared by too many
+        return _collected(
+            len(hashes), max_bits, lambda a, b: np.bitwise_count(hashes[a][:, None] ^ hashes[b][None, :])
+        )
+    cuts = [64 * piece // (max_bits + 1) for piece in range(max_bits + 2)]
+    found = [_sharing(hashes, low, high, max_bits) for low, high in pairwise(cuts)]
+    codes = np.unique(np.concatenate(found))
+    first, second = np.divmod(codes, max(len(hashes), 1))
+    return Pairs(first=first, second=second, distance=np.bitwise_count(hashes[first] ^ hashes[second]).astype(float))
+
+
+def equal_pairs(labels: np.ndarray) -> Pairs:
+    """Each row with the next one of the same label (N,): enough to hold a group together."""
+    order = np.argsort(labels, kind="stable")
+    same = labels[order][1:] == labels[order][:-1]
+    first, second = order[:-1][same], order[1:][same]
+    return Pairs(first=first, second=second, distance=np.zeros(len(first)))
 
 
 def groups(pairs: Pairs, count: int) -> list[list[int]]:
@@ -67,6 +86,22 @@ def unit(features: np.ndarray) -> np.ndarray:
     """Rows of length 1, float32."""
     features = np.asarray(features, dtype=np.float32)
     return features / np.maximum(np.linalg.norm(features, axis=1, keepdims=True), 1e-12)
+
+
+def _sharing(hashes: np.ndarray, low: int, high: int, max_bits: int) -> np.ndarray:
+    """Codes first * N + second of the near pairs that agree in bits low..high-1."""
+    piece = (hashes >> np.uint64(low)) & np.uint64((1 << (high - low)) - 1)
+    order = np.argsort(piece, kind="stable")
+    piece, hashes, found = piece[order], hashes[order], [np.empty(0, np.int64)]
+    begins = np.arange(len(order))
+    for step in range(1, len(order)):
+        begins = begins[begins + step < len(order)]
+        begins = begins[piece[begins] == piece[begins + step]]
+        if not len(begins):
+            break
+        near = begins[np.bitwise_count(hashes[begins] ^ hashes[begins + step]) <= max_bits]
+        found.append(order[near] * len(order) + order[near + step])
+    return np.concatenate(found)
 
 
 def _distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -43,10 +43,15 @@ class LesionRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedRow:
-    """A row of a user's table that could not be used, and why (line counts from 1, header included)."""
+    """A row of a table that could not be used, and why (line counts from 1, header included).
+
+    Of several tables `table` says which; `kind` is the reason without its particulars, for counting.
+    """
 
     line: int
     reason: str
+    table: str = ""
+    kind: str = ""
 
 
 def without_masks(record: LesionRecord) -> LesionRecord:

@@ -64,13 +64,13 @@ def load_captioned(
     Raises DataNotFound when nothing is left, or when the table of measurements is missing
     (`training.measure_training_set` makes it).
     """
-    rows = _measured_rows(measured)
+    rows = measured_rows(measured)
     images, specs, used, parts = [], [], set(), []
     for archive_px in (224, 200):
         dataset = load_ham10000(data_dir, archive_px, centre_square(size_px)).split(split)
         if diagnoses:
             dataset = dataset.where(lambda record: record.diagnosis in diagnoses)
-        part = dataset.where(lambda r, a=archive_px: r.image_id not in used and _usable(rows.get((r.image_id, a))))
+        part = dataset.where(lambda r, a=archive_px: r.image_id not in used and is_usable(rows.get((r.image_id, a))))
         kept = []
         for image, mask, record in tqdm(_with_masks(part), desc=f"reading {split} {archive_px}", mininterval=5):
             lesion = np.zeros((size_px, size_px), bool) if mask is None else np.asarray(mask) > 127
@@ -78,7 +78,7 @@ def load_captioned(
             if pixels is None:
                 continue
             images.append(pixels.transpose(2, 0, 1))
-            specs.append(_spec(record, rows[record.image_id, archive_px]))
+            specs.append(spec_of(record, rows[record.image_id, archive_px]))
             kept.append(record)
         used.update(record.image_id for record in kept)
         parts.append(LesionDataset(kept, part.source).fingerprint())
@@ -98,12 +98,12 @@ def load_specs(data_dir: Path, measured: Path, split: Split) -> list[LesionSpec]
 
     Raises DataNotFound as `load_captioned` does.
     """
-    rows = _measured_rows(measured)
+    rows = measured_rows(measured)
     specs = []
     for record in load_ham10000(data_dir, 224).split(split).records:
         found = (rows.get((record.image_id, archive_px)) for archive_px in (224, 200))
-        if row := next((row for row in found if _usable(row)), None):
-            specs.append(_spec(record, row))
+        if row := next((row for row in found if is_usable(row)), None):
+            specs.append(spec_of(record, row))
     if not specs:
         raise DataNotFound(f"No measured picture of split {split} in {measured}. Make the table anew.")
     return specs
@@ -139,7 +139,7 @@ def to_unit_range(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
-def _measured_rows(measured: Path) -> dict[tuple[str, int], dict[str, str]]:
+def measured_rows(measured: Path) -> dict[tuple[str, int], dict[str, str]]:
     """The rows of the table of measurements by picture and archive."""
     if not measured.is_file():
         raise DataNotFound(f"{measured} does not exist. Make it with python -m training.measure_training_set.")
@@ -153,11 +153,13 @@ def _with_masks(part: LesionDataset) -> LesionDataset:
     return LesionDataset(records, part.source, part.fit)
 
 
-def _usable(row: dict[str, str] | None) -> bool:
+def is_usable(row: dict[str, str] | None) -> bool:
+    """Whether there is a row of measurements and it was not refused."""
     return row is not None and not row["refused"]
 
 
-def _spec(record: LesionRecord, row: dict[str, str]) -> LesionSpec:
+def spec_of(record: LesionRecord, row: dict[str, str]) -> LesionSpec:
+    """What a picture shows: its record, and the measurements of its row."""
     return LesionSpec(
         asymmetry=float(row["asymmetry"]),
         border=float(row["border"]),
@@ -166,7 +168,7 @@ def _spec(record: LesionRecord, row: dict[str, str]) -> LesionSpec:
         age=record.age,
         sex=record.sex,
         site=record.site,
-        skin_tone=_tone(row.get("ita_degrees", "")),
+        skin_tone=record.skin_tone or _tone(row.get("ita_degrees", "")),
     )
 
 

@@ -1,0 +1,100 @@
+"""Which pictures of all sets are copies of one another, and which belong together: numbers only, no file and no word.
+
+Copies: the same id, the same pixels, or almost the same ones. Together besides: one lesion, one patient, or the same
+lesion as the descriptor sees it. Half a million pictures fit in memory, some 600 bytes each.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
+
+from dermaflux.evaluation.duplicates import PHASH_BITS
+from dermaflux.evaluation.neighbours import Pairs, equal_pairs, hash_pairs_within, pairs_within
+
+COPY_CORRELATION = 0.985
+"""A pHash sees coarse shape alone, which different lesions share; copies are alike in their grey 16 x 16 picture too.
+The figures are in docs/own_data.md."""
+_ROWS_AT_ONCE = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cards:
+    """What N pictures are compared by. Ids and contents are 64-bit hashes (N,), 0 where a set names none.
+
+    phash (N,) uint64, thumbs (N, 256) uint8, vectors (N, D) float16, D = 0 without a descriptor.
+    """
+
+    image: np.ndarray
+    lesion: np.ndarray
+    patient: np.ndarray
+    content: np.ndarray
+    phash: np.ndarray
+    thumbs: np.ndarray
+    vectors: np.ndarray
+
+    def __len__(self) -> int:
+        """How many pictures."""
+        return len(self.image)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alike:
+    """Labels (N,): rows of one `copy` show one picture, rows of one `group` must share a split. Pairs found by kind."""
+
+    copy: np.ndarray
+    group: np.ndarray
+    num_pairs: dict[str, int]
+
+
+def find_alike(cards: Cards, lesion_distance: float) -> Alike:
+    """Copies and groups of all pictures. `lesion_distance` is the descriptor's (1 - cosine)."""
+    copies = {
+        "same id": _equal(cards.image),
+        "same pixels": _equal(cards.content),
+        "almost the same pixels": confirmed(hash_pairs_within(cards.phash, PHASH_BITS), cards.thumbs),
+    }
+    nothing = Pairs(first=np.empty(0, int), second=np.empty(0, int), distance=np.empty(0))
+    kin = {
+        "same lesion id": _equal(cards.lesion),
+        "same patient id": _equal(cards.patient),
+        "same lesion by its looks": pairs_within(cards.vectors, lesion_distance) if cards.vectors.size else nothing,
+    }
+    return Alike(
+        copy=_components(copies.values(), len(cards)),
+        group=_components([*copies.values(), *kin.values()], len(cards)),
+        num_pairs={kind: len(pairs.first) for kind, pairs in (copies | kin).items()},
+    )
+
+
+def confirmed(pairs: Pairs, thumbs: np.ndarray) -> Pairs:
+    """The pairs whose grey pictures (N, 256) correlate enough to be copies; two even surfaces do."""
+    keep = np.empty(len(pairs.first), bool)
+    for start in range(0, len(keep), _ROWS_AT_ONCE):
+        part = slice(start, start + _ROWS_AT_ONCE)
+        first, second = _centred(thumbs[pairs.first[part]]), _centred(thumbs[pairs.second[part]])
+        norm = np.linalg.norm(first, axis=1) * np.linalg.norm(second, axis=1)
+        keep[part] = (first * second).sum(axis=1) >= COPY_CORRELATION * norm
+    return Pairs(first=pairs.first[keep], second=pairs.second[keep], distance=pairs.distance[keep])
+
+
+def _centred(thumbs: np.ndarray) -> np.ndarray:
+    grey = thumbs.astype(np.float32)
+    return grey - grey.mean(axis=1, keepdims=True)
+
+
+def _equal(labels: np.ndarray) -> Pairs:
+    """Chains of equal labels, 0 being none."""
+    rows = np.flatnonzero(labels)
+    pairs = equal_pairs(labels[rows])
+    return Pairs(first=rows[pairs.first], second=rows[pairs.second], distance=pairs.distance)
+
+
+def _components(kinds: Iterable[Pairs], count: int) -> np.ndarray:
+    kinds = list(kinds)
+    first = np.concatenate([pairs.first for pairs in kinds])
+    second = np.concatenate([pairs.second for pairs in kinds])
+    links = coo_array((np.ones(len(first), bool), (first, second)), shape=(count, count))
+    return connected_components(links, directed=False)[1]

@@ -22,12 +22,11 @@ import pyarrow.parquet as pq
 import tyro
 from tqdm import tqdm
 
-from dermaflux.classification.descriptor import LesionDescriptor
 from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest
-from training.captioning_by_measure import MeasuredCaptions
 from training.checkpoints import write_whole
 from training.lesion_records import RejectedRow
 from training.manifest import ROWS_A_GROUP, SCHEMA, record_of, with_facts
+from training.measured_table import MeasuredCaptions
 from training.program import program
 from training.sources.alike import Alike, find_alike
 from training.sources.catalogue import source_named
@@ -193,6 +192,10 @@ def _facts(config: ManifestConfig) -> dict[str, Any]:
 def _lesion_distance(config: ManifestConfig) -> float:
     if config.lesion_distance is not None or config.descriptor is None:
         return config.lesion_distance or 0.0
+    from dermaflux.classification.descriptor import (
+        LesionDescriptor,  # loads torch, which nothing else here needs
+    )
+
     calibrated = LesionDescriptor.load(config.descriptor).copy_distance
     if calibrated is None:
         raise InvalidRequest("The descriptor has no calibrated threshold. Give one with --lesion-distance.")

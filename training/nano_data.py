@@ -4,7 +4,6 @@ A picture's asymmetry, border and colours are the measured ones, so that a capti
 seen. Pictures that cannot be measured are left out. It knows no model; captions are made by `domain.caption`.
 """
 
-import csv
 import random
 from collections import Counter
 from collections.abc import Collection, Sequence
@@ -18,15 +17,14 @@ from tqdm import tqdm
 
 from dermaflux.domain.caption import asymmetry_level, border_level, compose
 from dermaflux.domain.errors import DataNotFound
-from dermaflux.domain.lesion import Diagnosis, LesionSpec, SkinTone
+from dermaflux.domain.lesion import Diagnosis, LesionSpec
 from dermaflux.domain.records import Split
 from training.dark_corners import without_dark_corners
 from training.dataset import LesionDataset, load_ham10000
-from training.lesion_records import LesionRecord, without_masks
+from training.lesion_records import without_masks
+from training.measured_table import is_usable, measured_rows, spec_of
 from training.pictures import centre_square
 
-# Groh 2021: Fitzpatrick types from ITA in degrees; an estimate, dermoscopes are not calibrated.
-_TONE_CUTS = ((40, SkinTone.I), (23, SkinTone.II), (12, SkinTone.III), (0, SkinTone.IV), (-25, SkinTone.V))
 _RARE_SHAPE = 50
 
 
@@ -139,43 +137,10 @@ def to_unit_range(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
-def measured_rows(measured: Path) -> dict[tuple[str, int], dict[str, str]]:
-    """The rows of the table of measurements by picture and archive."""
-    if not measured.is_file():
-        raise DataNotFound(f"{measured} does not exist. Make it with python -m training.measure_training_set.")
-    with measured.open(newline="") as handle:
-        return {(row["image_id"], int(row["archive"])): row for row in csv.DictReader(handle)}
-
-
 def _with_masks(part: LesionDataset) -> LesionDataset:
     """The same data set, the masks that its archive lacks forgotten."""
     records = [r if r.mask_path and part.source.has(r.mask_path) else without_masks(r) for r in part.records]
     return LesionDataset(records, part.source, part.fit)
-
-
-def is_usable(row: dict[str, str] | None) -> bool:
-    """Whether there is a row of measurements and it was not refused."""
-    return row is not None and not row["refused"]
-
-
-def spec_of(record: LesionRecord, row: dict[str, str]) -> LesionSpec:
-    """What a picture shows: its record, and the measurements of its row."""
-    return LesionSpec(
-        asymmetry=float(row["asymmetry"]),
-        border=float(row["border"]),
-        colours=tuple(row["colours"].split("|")),  # type: ignore[arg-type] - coerced by LesionSpec
-        diagnosis=record.diagnosis,
-        age=record.age,
-        sex=record.sex,
-        site=record.site,
-        skin_tone=record.skin_tone or _tone(row.get("ita_degrees", "")),
-    )
-
-
-def _tone(ita_degrees: str) -> SkinTone | None:
-    if not ita_degrees:
-        return None
-    return next((tone for cut, tone in _TONE_CUTS if float(ita_degrees) > cut), SkinTone.VI)
 
 
 def balanced(specs: Sequence[LesionSpec]) -> Tensor:

@@ -14,7 +14,7 @@ from training.sources.fingerprints import Fingerprint, FingerprintCache, describ
 from training.sources.reading import SourceRow
 from training.sources.roots import FileState, Root
 
-BATCH = 512
+BATCH = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,16 +9,18 @@ from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from PIL import Image
 
-from dermaflux.classification.descriptor import LesionDescriptor
 from dermaflux.domain.errors import DataNotFound, ImageNotReadable, StorageNotWritable
 from dermaflux.picture_hashes import content_hash, perceptual_hash
 from training.pictures import decode_rgb
 from training.sources.roots import FileState, Root
+
+if TYPE_CHECKING:
+    from dermaflux.classification.descriptor import LesionDescriptor
 
 THUMB_PX = 16
 _CREATE = """CREATE TABLE IF NOT EXISTS fingerprints (
@@ -65,7 +67,11 @@ def _described(files: Root, name: str, descriptor: Path | None) -> Fingerprint |
 
 
 @functools.cache
-def _network(folder: Path) -> LesionDescriptor:
+def _network(folder: Path) -> "LesionDescriptor":
+    from dermaflux.classification.descriptor import (
+        LesionDescriptor,  # loads torch, which hashes do without
+    )
+
     return LesionDescriptor.load(folder)
 
 

@@ -23,6 +23,7 @@ import tyro
 from tqdm import tqdm
 
 from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest
+from dermaflux.domain.lesion import Diagnosis
 from training.checkpoints import write_whole
 from training.lesion_records import RejectedRow
 from training.manifest import ROWS_A_GROUP, SCHEMA, record_of, with_facts
@@ -83,18 +84,18 @@ def build(config: ManifestConfig, is_stopped: Callable[[], bool] = lambda: False
     """
     config.out.parent.mkdir(parents=True, exist_ok=True)
     captions = MeasuredCaptions(config.measured)
-    distance = _lesion_distance(config)
+    described_by, distance = _descriptor_facts(config)
     staging = Staging(config.out.with_name(f".{config.out.name}.staging.{os.getpid()}"))
     with Tally(config.out.with_suffix(".left_out.csv")) as tally:
         try:
-            _stage(config, staging, tally, is_stopped)
+            _stage(config, described_by, staging, tally, is_stopped)
             cards, claims = staging.finish()
             if not len(cards):
                 raise DataNotFound(f"None of {', '.join(config.roots)} holds a usable picture. {tally.to_dict()}")
             log.info("comparing %d pictures", len(cards))
             alike = find_alike(cards, distance)
             placed = place(claims, alike, config.shares)
-            _write(config, staging, placed, tally, captions)
+            write_manifest(config, staging, placed, tally, captions)
         finally:
             staging.discard()
     report = _report(alike, placed, claims.diagnosis) | {"sources": tally.to_dict()}
@@ -102,11 +103,14 @@ def build(config: ManifestConfig, is_stopped: Callable[[], bool] = lambda: False
     return report
 
 
-def _stage(config: ManifestConfig, staging: Staging, tally: Tally, is_stopped: Callable[[], bool]) -> None:
+def _stage(
+    config: ManifestConfig, described_by: str, staging: Staging, tally: Tally, is_stopped: Callable[[], bool]
+) -> None:
     with FingerprintCache(config.cache) as cache, _executor(config.workers) as executor:
         describer = Describer(
-            cache=cache, descriptor=config.descriptor, executor=executor, num_workers=config.workers
-        )
+            cache=cache, descriptor=config.descriptor, described_by=described_by, executor=executor,
+            num_workers=config.workers,
+        )  # fmt: skip
         for rank, (name, root) in enumerate(config.roots.items()):
             source = source_named(name)
             tally.pictures[name] = 0
@@ -145,7 +149,7 @@ def _readable(
         yield row, print_
 
 
-def _write(
+def write_manifest(
     config: ManifestConfig, staging: Staging, placed: Placed, tally: Tally, captions: MeasuredCaptions
 ) -> None:
     """The kept rows with group, split and caption, in row groups, to a temporary name that is then moved."""
@@ -189,17 +193,18 @@ def _facts(config: ManifestConfig) -> dict[str, Any]:
     }
 
 
-def _lesion_distance(config: ManifestConfig) -> float:
-    if config.lesion_distance is not None or config.descriptor is None:
-        return config.lesion_distance or 0.0
-    from dermaflux.classification.descriptor import (
-        LesionDescriptor,  # loads torch, which nothing else here needs
-    )
+def _descriptor_facts(config: ManifestConfig) -> tuple[str, float]:
+    """The SHA-256 of the descriptor's weights and the distance under which it sees one lesion; none without it."""
+    if config.descriptor is None:
+        return "", 0.0
+    # Here because it loads torch, which nothing else of this program needs.
+    from dermaflux.classification.descriptor import LesionDescriptor
 
-    calibrated = LesionDescriptor.load(config.descriptor).copy_distance
-    if calibrated is None:
+    descriptor = LesionDescriptor.load(config.descriptor)
+    distance = descriptor.copy_distance if config.lesion_distance is None else config.lesion_distance
+    if distance is None:
         raise InvalidRequest("The descriptor has no calibrated threshold. Give one with --lesion-distance.")
-    return calibrated
+    return descriptor.sha256, distance
 
 
 def _report(alike: Alike, placed: Placed, diagnosis: np.ndarray) -> dict[str, Any]:
@@ -212,13 +217,15 @@ def _report(alike: Alike, placed: Placed, diagnosis: np.ndarray) -> dict[str, An
         "pairs": alike.num_pairs,
         "groups": len(sizes),
         "largest_group": int(sizes.max()),
-        "copies_of_unlike_diagnosis": _unlike(alike.copy, diagnosis),
+        "too_crowded_for_the_descriptor": alike.num_crowded,
+        "copies_called_benign_and_malignant": _contradicting(alike.copy, diagnosis),
     }
 
 
-def _unlike(copy: np.ndarray, diagnosis: np.ndarray) -> int:
-    """How many sets of copies state more than one diagnosis."""
-    stated = np.unique(np.stack([copy, diagnosis], axis=1), axis=0)
+def _contradicting(copy: np.ndarray, diagnosis: np.ndarray) -> int:
+    """How many sets of copies are benign in one set and malignant in another; the kept copy's word stands."""
+    malignant = np.array([kind.is_malignant for kind in Diagnosis])[diagnosis]
+    stated = np.unique(np.stack([copy, malignant], axis=1), axis=0)
     return int((np.bincount(stated[:, 0]) > 1).sum())
 
 

@@ -49,6 +49,31 @@ def pairs_within(features: np.ndarray, threshold: float) -> Pairs:
     return _collected(len(rows), threshold, lambda a, b: _distance(rows[a], rows[b]))
 
 
+def uncrowded_pairs(features: np.ndarray, threshold: float, most: int) -> tuple[Pairs, np.ndarray]:
+    """All pairs of rows (N, D) at most `threshold` apart, but of rows that have more than `most` others that near.
+
+    Those (N,) bool lie where the threshold tells nothing apart. At most N * most / 2 pairs are held, however many there
+    are.
+    """
+    rows = unit(features)
+    number, found = np.zeros(len(rows), np.int64), []
+    for top, left in _tiles(len(rows)):
+        near = _distance(rows[top : top + _TILE_ROWS], rows[left : left + _TILE_ROWS]) <= threshold
+        if top == left:
+            near = np.triu(near, 1)
+        number[top : top + _TILE_ROWS] += near.sum(axis=1)
+        number[left : left + _TILE_ROWS] += near.sum(axis=0)
+        row = np.flatnonzero(number[top : top + _TILE_ROWS] <= most)
+        column = np.flatnonzero(number[left : left + _TILE_ROWS] <= most)
+        first, second = np.nonzero(near[np.ix_(row, column)])
+        found.append(np.stack([row[first] + top, column[second] + left]))
+    first, second = np.concatenate(found, axis=1) if found else np.empty((2, 0), np.int64)
+    crowded = number > most
+    keep = ~crowded[first] & ~crowded[second]
+    first, second = first[keep], second[keep]
+    return Pairs(first=first, second=second, distance=1 - (rows[first] * rows[second]).sum(axis=1)), crowded
+
+
 def hash_pairs_within(hashes: np.ndarray, max_bits: int) -> Pairs:
     """All pairs of 64-bit hashes (N,) uint64 that differ in at most `max_bits` bits; the distance is their number.
 
@@ -110,13 +135,17 @@ def _distance(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 def _collected(count: int, threshold: float, distance) -> Pairs:  # noqa: ANN001 - slices to a tile of distances
     found: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
-    starts = range(0, count, _TILE_ROWS)
-    for top in starts:
-        for left in starts[top // _TILE_ROWS :]:
-            tile = distance(slice(top, top + _TILE_ROWS), slice(left, left + _TILE_ROWS))
-            row, column = np.nonzero(tile <= threshold)
-            above = row + top < column + left
-            row, column = row[above], column[above]
-            found.append((row + top, column + left, tile[row, column].astype(np.float64)))
+    for top, left in _tiles(count):
+        tile = distance(slice(top, top + _TILE_ROWS), slice(left, left + _TILE_ROWS))
+        row, column = np.nonzero(tile <= threshold)
+        above = row + top < column + left
+        row, column = row[above], column[above]
+        found.append((row + top, column + left, tile[row, column].astype(np.float64)))
     parts = [np.concatenate(part) for part in zip(*found, strict=True)] if found else [np.empty(0)] * 3
     return Pairs(first=parts[0].astype(np.int64), second=parts[1].astype(np.int64), distance=parts[2])
+
+
+def _tiles(count: int) -> Iterator[tuple[int, int]]:
+    """The first row and column of every tile on or above the diagonal."""
+    starts = range(0, count, _TILE_ROWS)
+    return ((top, left) for top in starts for left in starts[top // _TILE_ROWS :])

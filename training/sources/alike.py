@@ -12,11 +12,14 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from dermaflux.evaluation.duplicates import PHASH_BITS
-from dermaflux.evaluation.neighbours import Pairs, equal_pairs, hash_pairs_within, pairs_within
+from dermaflux.evaluation.neighbours import Pairs, equal_pairs, hash_pairs_within, uncrowded_pairs
 
 COPY_CORRELATION = 0.985
 """A pHash sees coarse shape alone, which different lesions share; copies are alike in their grey 16 x 16 picture too.
 The figures are in docs/own_data.md."""
+MOST_PICTURES_OF_A_LESION = 10
+"""A picture that looks like more others is of a kind that the descriptor was not trained to tell apart: body tiles,
+clinical photographs. Chains of such likeness would put whole sets into one group."""
 _ROWS_AT_ONCE = 100_000
 
 
@@ -42,11 +45,15 @@ class Cards:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alike:
-    """Labels (N,): rows of one `copy` show one picture, rows of one `group` must share a split. Pairs found by kind."""
+    """Labels (N,): rows of one `copy` show one picture, rows of one `group` must share a split. Pairs found by kind.
+
+    `num_crowded` pictures look like so many others that the descriptor says nothing of them.
+    """
 
     copy: np.ndarray
     group: np.ndarray
     num_pairs: dict[str, int]
+    num_crowded: int = 0
 
 
 def find_alike(cards: Cards, lesion_distance: float) -> Alike:
@@ -56,16 +63,18 @@ def find_alike(cards: Cards, lesion_distance: float) -> Alike:
         "same pixels": _equal(cards.content),
         "almost the same pixels": confirmed(hash_pairs_within(cards.phash, PHASH_BITS), cards.thumbs),
     }
-    nothing = Pairs(first=np.empty(0, int), second=np.empty(0, int), distance=np.empty(0))
+    seen = cards.vectors if cards.vectors.shape[1] else cards.vectors[:0]  # without a descriptor nobody is alike
+    looks, crowded = uncrowded_pairs(seen, lesion_distance, MOST_PICTURES_OF_A_LESION)
     kin = {
         "same lesion id": _equal(cards.lesion),
         "same patient id": _equal(cards.patient),
-        "same lesion by its looks": pairs_within(cards.vectors, lesion_distance) if cards.vectors.size else nothing,
+        "same lesion by its looks": looks,
     }
     return Alike(
         copy=_components(copies.values(), len(cards)),
         group=_components([*copies.values(), *kin.values()], len(cards)),
         num_pairs={kind: len(pairs.first) for kind, pairs in (copies | kin).items()},
+        num_crowded=int(crowded.sum()),
     )
 
 

@@ -19,10 +19,14 @@ BATCH = 128
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Describer:
-    """How pictures are described: where it is kept, the descriptor's folder (None: no vectors), and by whom."""
+    """How pictures are described: where it is kept, by which descriptor, and by how many processes.
+
+    `descriptor` is its folder (None: no vectors), `described_by` the SHA-256 of its weights.
+    """
 
     cache: FingerprintCache
-    descriptor: Path | None
+    descriptor: Path | None = None
+    described_by: str = ""
     executor: Executor | None = None
     num_workers: int = 1
 
@@ -43,15 +47,14 @@ class Describer:
             except DataNotFound as error:
                 found[index] = str(error)
                 continue
-            known = self.cache.known(_path(files, row), states[index], self.descriptor is not None)
+            known = self.cache.known(_path(files, row), states[index], self.described_by)
             if known:
                 found[index] = known
         missing = [index for index in states if index not in found]
         made = dict(zip(missing, self._described(files.path, [rows[i].picture for i in missing]), strict=True))
+        readable = ((index, print_) for index, print_ in made.items() if isinstance(print_, Fingerprint))
         self.cache.keep(
-            (_path(files, rows[index]), states[index], print_)
-            for index, print_ in made.items()
-            if isinstance(print_, Fingerprint)
+            ((_path(files, rows[index]), states[index], print_) for index, print_ in readable), self.described_by
         )
         return [(row, (found | made)[index]) for index, row in enumerate(rows)]
 

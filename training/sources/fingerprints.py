@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 THUMB_PX = 16
 _CREATE = """CREATE TABLE IF NOT EXISTS fingerprints (
     path TEXT PRIMARY KEY, size INTEGER, mtime_ns INTEGER, sha256 TEXT, phash INTEGER, width INTEGER, height INTEGER,
-    thumb BLOB, vector BLOB)"""
+    thumb BLOB, vector BLOB, described_by TEXT)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,31 +99,34 @@ class FingerprintCache:
         """Close the file; what was kept is kept."""
         self._connection.close()
 
-    def known(self, path: str, state: FileState, with_vector: bool) -> Fingerprint | None:
-        """What was kept of a file as it is now, None where nothing was or the vector is wanted and missing."""
-        query = "SELECT sha256, phash, width, height, thumb, vector FROM fingerprints"
+    def known(self, path: str, state: FileState, described_by: str) -> Fingerprint | None:
+        """What was kept of a file as it is now, None where nothing was, or no vector of that descriptor.
+
+        `described_by` is the SHA-256 of its weights; '' asks for no vector and gets none.
+        """
+        query = "SELECT sha256, phash, width, height, thumb, vector, described_by FROM fingerprints"
         with closing(self._connection.execute(
             f"{query} WHERE path = ? AND size = ? AND mtime_ns = ?", (path, state.size, state.mtime_ns)
         )) as found:  # fmt: skip
             row = found.fetchone()
-        if row is None or (with_vector and not row[5]):
+        if row is None or (described_by and row[6] != described_by):
             return None
-        sha256, phash, width, height, thumb, vector = row
+        sha256, phash, width, height, thumb, vector = row[:6] if described_by else (*row[:5], b"")
         return Fingerprint(
             sha256=sha256, phash=phash & (2**64 - 1), width=width, height=height, thumb=thumb, vector=vector
         )
 
-    def keep(self, found: Iterable[tuple[str, FileState, Fingerprint]]) -> None:
-        """Keep fingerprints, all or none of a call. Raises StorageNotWritable."""
+    def keep(self, found: Iterable[tuple[str, FileState, Fingerprint]], described_by: str) -> None:
+        """Keep fingerprints, all or none of a call, and whose vectors they hold. Raises StorageNotWritable."""
         rows = [
             # SQLite's integers are signed.
             (path, state.size, state.mtime_ns, print_.sha256, _signed(print_.phash), print_.width, print_.height,
-             print_.thumb, print_.vector)
+             print_.thumb, print_.vector, described_by)
             for path, state, print_ in found
         ]  # fmt: skip
         try:
             with self._connection:
-                self._connection.executemany("INSERT OR REPLACE INTO fingerprints VALUES (?,?,?,?,?,?,?,?,?)", rows)
+                self._connection.executemany("INSERT OR REPLACE INTO fingerprints VALUES (?,?,?,?,?,?,?,?,?,?)", rows)
         except sqlite3.Error as error:
             raise StorageNotWritable(f"The fingerprints cannot be kept ({error}). Free some disk space.") from error
 

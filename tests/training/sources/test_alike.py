@@ -75,3 +75,11 @@ def test_the_descriptor_groups_but_makes_no_copy(distance, groups):
     alike = find_alike(cards(3, vectors=vectors), distance)
     assert parts(alike.copy) == [[0], [1], [2]]
     assert parts(alike.group) == groups
+
+
+def test_a_crowd_that_the_descriptor_cannot_tell_apart_is_not_joined():
+    vectors = np.concatenate([[[0, 1], [0.001, 1]], np.tile([1, 0], (30, 1))])
+    alike = find_alike(cards(32, vectors=vectors), 0.05)
+    assert parts(alike.group)[0] == [0, 1]
+    assert len(parts(alike.group)) == 31
+    assert alike.num_crowded == 30

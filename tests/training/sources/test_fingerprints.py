@@ -2,6 +2,7 @@
 
 import os
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from training.sources.roots import FileState, ManyRoots, Root, in_set
 def described(folder, root, *names):
     rows = iter([SourceRow(image_id=name, picture=name, diagnosis=Diagnosis.NV) for name in names])
     with FingerprintCache(folder / "fingerprints.db") as cache:
-        batches = Describer(cache=cache, descriptor=None).batches(root, rows)
+        batches = Describer(cache=cache).batches(root, rows)
         return [print_ for batch in batches for _, print_ in batch]
 
 
@@ -51,14 +52,15 @@ def test_an_unchanged_file_is_not_decoded_again(tree, tmp_path, monkeypatch):
     assert "none.png is not in" in again[2]
 
 
-def test_the_cache_keeps_every_bit_and_asks_again_for_a_missing_vector(tmp_path):
+def test_the_cache_keeps_every_bit_and_asks_again_for_another_descriptor(tmp_path):
     state = FileState(size=3, mtime_ns=4)
-    kept = Fingerprint(sha256="f" * 64, phash=2**64 - 5, width=1, height=2, thumb=bytes(256))
+    kept = Fingerprint(sha256="f" * 64, phash=2**64 - 5, width=1, height=2, thumb=bytes(256), vector=b"v")
     with FingerprintCache(tmp_path / "sub" / "fingerprints.db") as cache:
-        cache.keep([("a", state, kept)])
-        assert cache.known("a", state, with_vector=False) == kept
-        assert cache.known("a", state, with_vector=True) is None
-        assert cache.known("a", FileState(size=3, mtime_ns=5), with_vector=False) is None
+        cache.keep([("a", state, kept)], "one")
+        assert cache.known("a", state, "one") == kept
+        assert cache.known("a", state, "other") is None
+        assert cache.known("a", state, "") == replace(kept, vector=b"")
+        assert cache.known("a", FileState(size=3, mtime_ns=5), "one") is None
 
 
 def test_a_cache_that_cannot_be_used_says_so(tmp_path):

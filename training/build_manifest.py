@@ -24,7 +24,6 @@ from tqdm import tqdm
 
 from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest
 from dermaflux.domain.lesion import Diagnosis
-from training.checkpoints import write_whole
 from training.lesion_records import RejectedRow
 from training.manifest import ROWS_A_GROUP, SCHEMA, record_of, with_facts
 from training.measured_table import MeasuredCaptions
@@ -39,6 +38,7 @@ from training.sources.splitting import FATE_WORDS, SPLITS, Fate, Placed, Shares,
 from training.sources.staging import Staging
 from training.sources.tally import Tally
 from training.stopping import stop_between_steps
+from training.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -178,7 +178,7 @@ def _kept(
             tally.leave_out(row["source"], word, f"group {placed.group[index]:016x}", {"picture": row["image_path"]})
             continue
         row |= {"group": f"{placed.group[index]:016x}", "split": str(SPLITS[placed.split[index]])}
-        row["caption"] = captions.of(record_of(row))
+        row["caption"] = captions.of(record_of(row)) if captions.knows(row["image_id"]) else ""
         tally.keep(row["source"], row["split"], row["malignant"])
         yield row
 

@@ -23,6 +23,10 @@ class MeasuredCaptions:
     def __init__(self, measured: Path | None) -> None:
         self._rows = measured_rows(measured) if measured else {}
 
+    def knows(self, image_id: str) -> bool:
+        """Whether the table measures the picture, refused or not."""
+        return any((image_id, archive_px) in self._rows for archive_px in _ARCHIVES_PX)
+
     def of(self, record: LesionRecord) -> str:
         """The caption in one of the grammar's wordings, the same for the same id; '' where too little is known."""
         found = (self._rows.get((record.image_id, archive_px)) for archive_px in _ARCHIVES_PX)

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from dermaflux.domain.lesion import Diagnosis
-from training.manifest import SCHEMA
+from training.manifest import ROWS_A_GROUP, SCHEMA
 from training.sources.alike import Cards
 from training.sources.description import Source
 from training.sources.fingerprints import THUMB_PX, Fingerprint
@@ -33,6 +33,7 @@ class Staging:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._writer = pq.ParquetWriter(path, SCHEMA, compression="zstd")
+        self._waiting: list[pa.Table] = []
         self._numbers: list[np.ndarray] = []
         self._vectors: list[np.ndarray] = []
 
@@ -41,7 +42,9 @@ class Staging:
         if not rows:
             return
         facts = [_facts(source, row, print_) for row, print_ in rows]
-        self._writer.write_table(pa.Table.from_pylist(facts, SCHEMA))
+        self._waiting.append(pa.Table.from_pylist(facts, SCHEMA))
+        if sum(len(table) for table in self._waiting) >= ROWS_A_GROUP:
+            self._flush()
         numbers = [_numbers(source, row, print_) for row, print_ in rows]
         block = np.array(numbers, dtype=_NUMBERS)
         block["rank"] = rank
@@ -52,6 +55,7 @@ class Staging:
 
     def finish(self) -> tuple[Cards, Claims]:
         """Close the file; what is compared and what decides."""
+        self._flush()
         self._writer.close()
         numbers = np.concatenate(self._numbers) if self._numbers else np.empty(0, _NUMBERS)
         vectors = np.concatenate(self._vectors) if self._vectors else np.empty((0, 0), np.float16)
@@ -69,6 +73,12 @@ class Staging:
         with pq.ParquetFile(self._path) as parquet:
             for batch in parquet.iter_batches(batch_size=4096):
                 yield batch.to_pylist()
+
+    def _flush(self) -> None:
+        """One row group of what waits: many small ones would cost more memory than their rows."""
+        if self._waiting:
+            self._writer.write_table(pa.concat_tables(self._waiting).unify_dictionaries())
+        self._waiting = []
 
     def discard(self) -> None:
         """Remove the file, finished or not."""

@@ -43,6 +43,11 @@ class Fingerprint:
     vector: bytes = b""
 
 
+def grey_thumb(image: Image.Image) -> bytes:
+    """The grey picture of 16 x 16 pixels that confirms a copy, row by row."""
+    return image.convert("L").resize((THUMB_PX, THUMB_PX), Image.Resampling.BOX).tobytes()
+
+
 def describe(root: Path, names: Sequence[str], descriptor: Path | None) -> list[Fingerprint | str]:
     """The fingerprint of each picture, or why it cannot be read. Runs in any process."""
     files = Root(root)
@@ -54,14 +59,13 @@ def _described(files: Root, name: str, descriptor: Path | None) -> Fingerprint |
         image = decode_rgb(files.read(name), name)
     except (ImageNotReadable, DataNotFound) as error:
         return str(error)
-    small = image.convert("L").resize((THUMB_PX, THUMB_PX), Image.Resampling.BOX)
     vector = b"" if descriptor is None else _network(descriptor).embed([image])[0].astype(np.float16).tobytes()
     return Fingerprint(
         sha256=content_hash(image),
         phash=int(perceptual_hash(image)),
         width=image.width,
         height=image.height,
-        thumb=small.tobytes(),
+        thumb=grey_thumb(image),
         vector=vector,
     )
 

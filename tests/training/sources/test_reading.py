@@ -334,3 +334,8 @@ def test_a_set_that_is_not_there_says_what_was_expected(tmp_path, tree):
         list(read_source(source_named("isic2019"), tmp_path))
     with pytest.raises(InvalidRequest, match="'isic2018' is not described"):
         source_named("isic2018")
+
+
+def test_the_guide_names_every_set(repository):
+    guide = (repository / "docs" / "own_data.md").read_text()
+    assert [name for name in SOURCES if f"`{name}`" not in guide] == []

@@ -8,6 +8,7 @@ import json
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 import tyro
 from tqdm import tqdm
 
-from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest
+from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest, StorageNotWritable
 from dermaflux.domain.lesion import Diagnosis
 from training.lesion_records import RejectedRow
 from training.manifest import ROWS_A_GROUP, SCHEMA, record_of, with_facts
@@ -80,9 +81,10 @@ class ManifestConfig:
 def build(config: ManifestConfig, is_stopped: Callable[[], bool] = lambda: False) -> dict[str, Any]:
     """Write the manifest and what stands beside it; returns the report. All or nothing.
 
-    Raises DataNotFound and InvalidRequest for sets that are not there or not as described, Cancelled when stopped.
+    Raises DataNotFound and InvalidRequest for sets that are not there or not as described, Cancelled when stopped,
+    StorageNotWritable when the place of the manifest or of the cache cannot be used.
     """
-    config.out.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(config.out.parent)
     captions = MeasuredCaptions(config.measured)
     described_by, distance = _descriptor_facts(config)
     staging = Staging(config.out.with_name(f".{config.out.name}.staging.{os.getpid()}"))
@@ -101,6 +103,13 @@ def build(config: ManifestConfig, is_stopped: Callable[[], bool] = lambda: False
     report = _report(alike, placed, claims.diagnosis) | {"sources": tally.to_dict()}
     write_whole(config.out.with_suffix(".report.json"), json.dumps(report, indent=2) + "\n")
     return report
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageNotWritable(f"{folder} cannot be made ({error.strerror}). Give another place with --out.") from error
 
 
 def _stage(
@@ -126,7 +135,14 @@ def _executor(workers: int) -> AbstractContextManager[Executor | None]:
     """Fresh processes: a fork of one that runs torch's threads may hang."""
     if workers == 1:
         return nullcontext()
-    return ProcessPoolExecutor(workers, mp_context=multiprocessing.get_context("spawn"))
+    return ProcessPoolExecutor(
+        workers, mp_context=multiprocessing.get_context("spawn"), initializer=_leave_stopping_to_the_parent
+    )
+
+
+def _leave_stopping_to_the_parent() -> None:
+    """Ctrl-C reaches every process of a terminal; the batch that runs is to be finished and kept."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _usable(source: Source, root: Path, tally: Tally) -> Iterator[SourceRow]:

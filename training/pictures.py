@@ -114,7 +114,10 @@ class PictureSource:
         if self._archive is None:
             if not self.root.is_file():
                 raise DataNotFound(f"The archive {self.root} does not exist. Point --data-dir at its folder.")
-            self._archive = zipfile.ZipFile(self.root)
+            try:
+                self._archive = zipfile.ZipFile(self.root)
+            except zipfile.BadZipFile as error:
+                raise DataNotFound(f"{self.root} cannot be read as an archive ({error}). Get it anew.") from error
         return self._archive
 
     def __getstate__(self) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageOps
 
 from dermaflux.domain.caption import parse
-from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest
+from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest, StorageNotWritable
 from dermaflux.domain.lesion import Diagnosis, Sex
 from dermaflux.domain.records import Split
 from training.build_manifest import ManifestConfig, build
@@ -205,6 +205,8 @@ def test_a_build_of_nothing_usable_or_nothing_known_is_refused(config, tmp_path)
     with pytest.raises(DataNotFound, match="picture not found"):
         build(ManifestConfig(roots={"ham10000": empty}, out=config.out, cache=config.cache, descriptor=None))
     assert os.listdir(config.out.parent) == []
+    with pytest.raises(StorageNotWritable, match="--out"):
+        build(ManifestConfig(roots={"ham10000": empty}, out=empty / "ham10000.csv" / "m.parquet", descriptor=None))
     for wrong, words in (
         ({"roots": {}}, "roots is empty"),
         ({"roots": {"isic2018": empty}}, "not described"),

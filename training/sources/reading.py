@@ -88,8 +88,9 @@ def _of_folder(folder: ClassFolder, picture: str, line: int) -> SourceRow | Reje
 
 
 def _check_columns(source: Source, table: Table, path: Path, cells: Mapping[str, str]) -> None:
-    if source.labels.columns and not any(column in cells for column in source.labels.columns):
-        wanted = " or ".join(source.labels.columns)
+    labels = source.labels
+    wanted = " or ".join(labels.words if labels.one_hot else labels.columns)
+    if not any(plain(column) in labels.words if labels.one_hot else column in labels.columns for column in cells):
         raise InvalidRequest(f"{path} has no column {wanted}, as {source.title} should. Found: {', '.join(cells)}.")
     templates = [template for picture in table.pictures for template in picture]
     if not any(_filled(template, cells) is not None for template in templates):

@@ -311,12 +311,19 @@ def test_a_picture_inside_an_archive_is_found(tree):
     row, left_out = read_source(source_named("ham10000"), root)
     assert (row.picture, row.split) == ("ham10000_200x150.zip!images/I1.jpg", Split.VAL)
     assert left_out.kind == NOT_FOUND
+    (root / "ham10000_200x150.zip").write_bytes(b"no archive")
+    with pytest.raises(DataNotFound, match="cannot be read as an archive"):
+        list(read_source(source_named("ham10000"), root))
 
 
 def test_a_table_with_other_columns_is_named_at_once_and_not_row_by_row(tree):
     root = tree({"metadata.csv": "img_id,label\na.png,mel\n", "a.png": 1})
     with pytest.raises(InvalidRequest, match=r"no column diagnostic.*Found: img_id, label"):
         list(read_source(source_named("pad20"), root))
+    classes = {"ISIC_2019_Training_GroundTruth.csv": "image,label\nI1,nv\n"}
+    root = tree(classes | {"ISIC_2019_Training_Metadata.csv": "image,sex\nI1,male\n"})
+    with pytest.raises(InvalidRequest, match="no column mel or nv or bcc"):
+        list(read_source(source_named("isic2019"), root))
     root = tree({"metadata.csv": "picture,diagnostic\na.png,mel\n"})
     with pytest.raises(InvalidRequest, match="lacks the columns of imgs_part_1"):
         list(read_source(source_named("pad20"), root))

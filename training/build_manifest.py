@@ -109,7 +109,7 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise StorageNotWritable(f"{folder} cannot be made ({error.strerror}). Give another place with --out.") from error
+        raise StorageNotWritable(f"{folder} cannot be made ({error.strerror}). Choose another --out.") from error
 
 
 def _stage(

@@ -16,7 +16,7 @@ from dermaflux.domain.errors import DataNotFound, InvalidRequest, StorageNotWrit
 from dermaflux.domain.lesion import Colour, LesionSpec
 from dermaflux.domain.records import Measurement
 from training.caption_reading import Reading
-from training.checkpoints import write_whole
+from training.whole_files import write_whole
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,12 +34,12 @@ from training.caption_reading import read_description
 from training.caption_text import UnusableAnswer, caption_of_answer, description_of, prompt_for
 from training.captioner import Answer, Captioner, Question
 from training.captioning_config import PRESETS, CaptioningRun
-from training.checkpoints import write_whole
 from training.dataset import LesionDataset, load_folder, load_ham10000
 from training.lesion_records import LesionRecord, without_masks
 from training.program import program
 from training.run_status import claim_folder, recorded
 from training.stopping import stop_between_steps
+from training.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 FILE, REPORT = "captions.jsonl", "report.json"

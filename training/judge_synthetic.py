@@ -73,7 +73,7 @@ def _judged(
     answers = classifier.predict(pictures)
     for index, picture, answer in zip(chosen, pictures, answers, strict=True):
         name = pool.records[index].image_id
-        spec = read_provenance(pool.source.root / name).spec
+        spec = read_provenance(pool.source.read(name)).spec
         assert spec is not None  # read_synthetic takes no other
         malignant = answer.malignant
         agrees = malignant is not None and (malignant >= classifier.facts.threshold) == spec.malignant

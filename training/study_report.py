@@ -20,12 +20,12 @@ import tyro
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.records import Split
 from dermaflux.evaluation.paired_arms import ArmDifference, ArmScores, difference
-from training.checkpoints import write_whole
 from training.classifier_data import open_data, part
 from training.program import program
 from training.study_config import BASELINES, PRESETS, Arm, StudyConfig
 from training.study_figures import write_panels, write_study_roc
 from training.study_grid import Grid
+from training.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 Line = dict[str, Any]

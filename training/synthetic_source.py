@@ -111,9 +111,9 @@ def draw(pool: LesionDataset, num_real: int, ratio: float | None, seed: int) -> 
 
 
 def refuse_synthetic(data: LesionDataset) -> None:
-    """Raise InvalidRequest when a real data set holds a picture that says it is synthetic; `data` lies in a folder."""
+    """Raise InvalidRequest when a real data set holds a picture that says it is synthetic."""
     for record in data.records:
-        if record.image_path.lower().endswith(".png") and _is_ours(data.source.root / record.image_path):
+        if record.image_path.lower().endswith(".png") and _is_ours(data.source.read(record.image_path)):
             raise InvalidRequest(
                 f"{record.image_path} (split {record.split}) is synthetic and stands among the real pictures. Take its "
                 "row out; synthetic pictures are named under --synthetic.folder, and never judge."
@@ -125,9 +125,9 @@ def counts(records: Iterable[LesionRecord]) -> dict[str, int]:
     return dict(Counter(str(record.diagnosis) for record in records))
 
 
-def _is_ours(path: Path) -> bool:
+def _is_ours(data: bytes) -> bool:
     try:
-        read_provenance(path)
+        read_provenance(data)
     except DermaFluxError:
         return False
     return True

@@ -641,7 +641,7 @@ def test_evaluate_adherence_reports_every_slider(here, capsys, candidates):
 
 @pytest.mark.data
 def test_the_shared_archive_is_read_by_split_from_its_table(data_dir):
-    from dermaflux.cli.real_pictures import read_real
+    from dermaflux.services.real_pictures import read_real
 
     with read_real(data_dir / "ham10000_224.zip", "train", None, 0) as train:
         assert len(train.pictures) == 4212

@@ -120,7 +120,7 @@ def test_caption_needs_neither_torch_nor_a_database(tmp_path):
         (["captoin"], "captoin is not known. Did you mean caption? Choose one of: caption, generate"),
         (["evaluate", "qualty"], "qualty is not known. Did you mean quality?"),
         (["measure"], "No picture was named"),
-        (["evaluate"], "adherence, quality, memorisation, diversity, artefacts, coverage"),
+        (["evaluate"], "adherence, quality, memorisation, diversity, artefacts, coverage, probe"),
         (["export", "--dataset", "d", "--format", "zip", "--out", "o"], "--format is 'zip'"),
         (["generate", *LESION], "--out is missing"),
         (["generate", "--caption", "a lesion", *LESION, "--out", "o"], "Use one of the two"),

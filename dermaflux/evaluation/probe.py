@@ -5,7 +5,7 @@ is never judged on. Plain numbers on features (N, D); it knows no model and read
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -50,12 +50,7 @@ def draw_rows(labels: Sequence[str], lesion_ids: Sequence[str], options: ProbeOp
 
 
 def probe(
-    real: Labelled,
-    added: Labelled,
-    held_out: Labelled,
-    draws: Sequence[np.ndarray],
-    options: ProbeOptions,
-    on_step: Callable[[int, int], None] | None = None,
+    real: Labelled, added: Labelled, held_out: Labelled, draws: Sequence[np.ndarray], options: ProbeOptions
 ) -> ProbeReport:
     """Compare heads with and without the added set; `groups` of `held_out` are its lesions, which intervals resample.
 
@@ -64,12 +59,10 @@ def probe(
     classes = sorted({str(d) for d in real.diagnoses})
     added, held_out, left_out = _of_classes(added, classes), _of_classes(held_out, classes), (added, held_out)
     _check(classes, added, held_out)
-    answers = []
-    for done, rows in enumerate(draws, start=1):
-        answers.append(_both_heads(_rows(real, rows), added, held_out.features, classes))
-        if on_step:
-            on_step(done, len(draws))
-    compared = _Compared(np.array(answers), held_out, classes, options)
+    if any(len({str(real.diagnoses[row]) for row in rows}) < 2 for rows in draws):
+        raise InvalidRequest("A draw holds one diagnosis alone. Give more real training pictures.")
+    answers = np.stack([_both_heads(_rows(real, rows), added, held_out.features, classes) for rows in draws])
+    compared = _Compared(answers, held_out, classes, options)
     judged, given = Counter(held_out.diagnoses), Counter(added.diagnoses)
     return ProbeReport(
         balanced_accuracy=compared.balanced_accuracy(),

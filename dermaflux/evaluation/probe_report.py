@@ -53,6 +53,11 @@ class Difference:
     with_added: float
     delta: Interval
 
+    @property
+    def change(self) -> str:
+        """As `+0.031 (+0.010, +0.052)`."""
+        return f"{self.delta.value:+.3f} ({self.delta.low:+.3f}, {self.delta.high:+.3f})"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassRecall:
@@ -87,6 +92,24 @@ class ProbeReport:
         delta = self.balanced_accuracy.delta
         return Verdict.HELPS if delta.low > 0 else Verdict.HARMS if delta.high < 0 else Verdict.OPEN
 
+    @property
+    def headline(self) -> str:
+        """The answer in one sentence."""
+        said = {Verdict.HELPS: "helps", Verdict.HARMS: "harms", Verdict.OPEN: "neither helps nor harms for certain"}
+        return (
+            f"The accepted set of {self.num_added} images {said[self.verdict]}: balanced accuracy "
+            f"{self.balanced_accuracy.change} beside {self.num_real} real training pictures, on "
+            f"{self.num_held_out} held-out ones of {self.num_lesions} lesions."
+        )
+
+    def rows(self) -> list[tuple[str, Difference, int, int]]:
+        """Every figure as its name, its difference, how many pictures judge it, and how many were added."""
+        both = (self.num_held_out, self.num_added)
+        found = [("balanced accuracy", self.balanced_accuracy, *both)]
+        if self.malignant_auc:
+            found.append(("malignant AUC", self.malignant_auc, *both))
+        return found + [(f"recall {n}", c.recall, c.num_held_out, c.num_added) for n, c in self.classes.items()]
+
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict."""
-        return asdict(self) | {"verdict": str(self.verdict)}
+        return asdict(self) | {"verdict": str(self.verdict), "headline": self.headline}

@@ -86,7 +86,7 @@ def _open_clip(folder: Path, device: torch.device) -> Towers:
     return Towers(
         see=see,
         read=lambda texts: model.encode_text(tokenize(list(texts)).to(device)),  # type: ignore[operator]
-        scale=float(model.logit_scale.exp()),  # type: ignore[operator]
+        scale=float(model.logit_scale.detach().exp()),  # type: ignore[operator]
     )
 
 
@@ -112,7 +112,7 @@ def _transformers(folder: Path, device: torch.device) -> Towers:
         tokens = tokenize(list(texts), padding="max_length", truncation=True, max_length=longest, return_tensors="pt")
         return _vectors(model.get_text_features(**tokens.to(device)))
 
-    return Towers(see=see, read=read, scale=float(model.logit_scale.exp()))
+    return Towers(see=see, read=read, scale=float(model.logit_scale.detach().exp()))
 
 
 def _vectors(found: Any) -> Tensor:

@@ -82,8 +82,9 @@ def _table(report: "ProbeReport") -> str:
 
 def _row(name: str, figure: Any, num_held_out: int, num_added: int) -> str:
     tone = "is-up" if figure.delta.low > 0 else "is-down" if figure.delta.high < 0 else "is-open"
+    title = html.escape(name[:1].upper() + name[1:])
     return (
-        f"<tr><th>{html.escape(name.capitalize())}</th><td>{figure.without:.3f}</td><td>{figure.with_added:.3f}</td>"
+        f"<tr><th>{title}</th><td>{figure.without:.3f}</td><td>{figure.with_added:.3f}</td>"
         f'<td class="{tone}">{figure.change}</td><td>{num_held_out:,}</td><td>{num_added:,}</td></tr>'
     )
 

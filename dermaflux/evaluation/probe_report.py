@@ -99,7 +99,15 @@ class ProbeReport:
         return (
             f"The accepted set of {self.num_added} images {said[self.verdict]}: balanced accuracy "
             f"{self.balanced_accuracy.change} beside {self.num_real} real training pictures, on "
-            f"{self.num_held_out} held-out ones of {self.num_lesions} lesions."
+            f"{self.num_held_out} held-out ones of {self.num_lesions} lesions.{self._left_out()}"
+        )
+
+    def _left_out(self) -> str:
+        if not self.num_added_left_out + self.num_held_out_left_out:
+            return ""
+        return (
+            f" Of diagnoses without real training pictures, {self.num_added_left_out} accepted and "
+            f"{self.num_held_out_left_out} held-out ones are left out."
         )
 
     def rows(self) -> list[tuple[str, Difference, int, int]]:

@@ -104,6 +104,7 @@ def test_diagnoses_without_real_training_pictures_are_counted_and_left_out():
     assert (report.num_added, report.num_added_left_out) == (40, 20)
     assert (report.num_held_out, report.num_held_out_left_out) == (60, 30)
     assert set(report.classes) == {"nv", "mel"}
+    assert "20 accepted and 30 held-out ones are left out" in report.headline
 
 
 def test_without_malignant_pictures_there_is_no_auc():

@@ -67,12 +67,12 @@ def test_the_table_marks_what_is_certain_and_escapes_names():
         "<b>": ClassRecall(recall=figure(-0.1, 0.1), num_held_out=10, num_added=5),
     }
     report = ProbeReport(
-        balanced_accuracy=figure(0.05, 0.15), malignant_auc=None, classes=classes, num_real=250, num_added=5,
-        num_held_out=1000, num_lesions=700, num_draws=5, num_added_left_out=0, num_held_out_left_out=0,
+        balanced_accuracy=figure(0.05, 0.15), malignant_auc=figure(-0.1, 0.1), classes=classes, num_real=250,
+        num_added=5, num_held_out=1000, num_lesions=700, num_draws=5, num_added_left_out=0, num_held_out_left_out=0,
     )  # fmt: skip
     shown = _table(report)
-    assert shown.count("<tr>") == 4 and "Malignant AUC" not in shown
+    assert shown.count("<tr>") == 5 and "<th>Malignant AUC</th>" in shown
     assert '<td class="is-up">+0.100 (+0.050, +0.150)</td><td>1,000</td><td>5</td>' in shown
-    assert [shown.count(f'"{tone}"') for tone in ("is-up", "is-down", "is-open")] == [1, 1, 1]
+    assert [shown.count(f'"{tone}"') for tone in ("is-up", "is-down", "is-open")] == [1, 1, 2]
     assert "<b>" not in shown
     assert "helps" in report.headline

@@ -2,8 +2,8 @@
 
 `python -m benchmarks.probe_speed [--real ARCHIVE] [--accepted 100]` prints the lines of docs/benchmarks.md. The
 answers are timed end to end through services (table, archive, hashes, store, heads, intervals) over kept vectors; these
-are random numbers around a centre for each diagnosis, since describing a whole archive first would take a quarter of an
-hour. So the times are real, and what is answered means nothing.
+are random numbers around a centre for each diagnosis, since describing a whole archive first would take minutes of a
+core. So the times are real, and what is answered means nothing.
 """
 
 import argparse

@@ -23,7 +23,8 @@ def head_probabilities(
     from sklearn.linear_model import LogisticRegression
 
     features, labels = training
-    index = np.searchsorted(np.sort(classes), labels)
+    place = {name: index for index, name in enumerate(classes)}
+    index = np.array([place[label] for label in labels])
     counts = np.bincount(index, minlength=len(classes))
     weights = 1 / (counts[index] * np.count_nonzero(counts))  # they add up to 1
     head = LogisticRegression(C=1 / STRENGTH, max_iter=MAX_ITERATIONS, tol=1e-4)

@@ -17,8 +17,9 @@ import numpy as np
 from PIL import Image
 
 from dermaflux.checksums import content_id
-from dermaflux.domain.lesion import HAM_DIAGNOSES, LesionSpec
+from dermaflux.domain.lesion import HAM_DIAGNOSES, Colour, LesionSpec
 from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest
+from dermaflux.evaluation.probe_report import ProbeReport
 from dermaflux.services import Services
 from dermaflux.services.embedding_cache import EmbeddingCache
 from dermaflux.services.probing import EMBEDDINGS
@@ -54,7 +55,7 @@ def accept_drawn(services: Services, count: int) -> None:
     identity = ModelIdentity(model="nano", model_sha256="0" * 64, licence="none")
     for seed in range(count):
         diagnosis = HAM_DIAGNOSES[seed % len(HAM_DIAGNOSES)]
-        spec = LesionSpec(asymmetry=1, border=4, colours=("dark brown",), diagnosis=diagnosis)
+        spec = LesionSpec(asymmetry=1, border=4, colours=(Colour.DARK_BROWN,), diagnosis=diagnosis)
         request = SamplingRequest(caption="a lesion", spec=spec, seed=seed, num_steps=1, guidance_scale=1, size_px=64)
         pixels = Image.fromarray(rng.integers(0, 256, (64, 64, 3), dtype=np.uint8))
         drawn = GeneratedImage(image=pixels, image_index=0, seed=seed, request=request, identity=identity, seconds=1)
@@ -89,10 +90,11 @@ def keep_random_vectors(services: Services, real: Path) -> None:
     list(EmbeddingCache(folder).fill(names, embed))
 
 
-def timed(services: Services, request: ProbeRequest):  # noqa: ANN201 - two numbers and a ProbeReport
+def timed(services: Services, request: ProbeRequest) -> tuple[float, float, ProbeReport]:
     """Seconds until the answer, on the clock and of the processor, and the answer."""
     started, used = time.monotonic(), time.process_time()
     *_, report = services.probe(request)
+    assert isinstance(report, ProbeReport)
     return time.monotonic() - started, time.process_time() - used, report
 
 

@@ -10,7 +10,7 @@ from typing import Annotated
 from tyro.conf import Positional, arg, subcommand
 
 from dermaflux.cli.dataset_commands import Export, ImportExport, Provenance
-from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Purge
+from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Probe, Purge
 from dermaflux.cli.store_commands import Doctor
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Colour, Diagnosis, LesionSpec, choice, typical_colours
@@ -254,6 +254,7 @@ Evaluate = (
     | Annotated[Diversity, subcommand("diversity")]
     | Annotated[Artefacts, subcommand("artefacts")]
     | Annotated[Coverage, subcommand("coverage")]
+    | Annotated[Probe, subcommand("probe")]
 )
 Command = (
     Annotated[Caption, subcommand("caption")]

@@ -18,7 +18,7 @@ VERBS = (
     "caption", "generate", "measure", "classify", "segment", "export", "import", "provenance", "doctor", "evaluate",
     "duplicates", "import-real", "purge", "forget",
 )  # fmt: skip
-EVALUATIONS = ("adherence", "quality", "memorisation", "diversity", "artefacts", "coverage")
+EVALUATIONS = ("adherence", "quality", "memorisation", "diversity", "artefacts", "coverage", "probe")
 _DESCRIPTION = "DermaFlux: synthetic skin lesion images from clinical descriptions. For research, not a medical device."
 
 

@@ -126,8 +126,8 @@ def bootstrap_auc(
     """AUC with a percentile interval from resampling clusters (lesions); all resamples at once."""
     truth, scores = _checked(labels, scores)
     how = how or Bootstrap()
-    found = np.concatenate([_weighted_auc(truth, scores, block) for block in _resample_weights(clusters, how)])
-    return _interval(auc(truth, scores), found, how)
+    found = np.concatenate([weighted_auc(truth, scores, block) for block in resample_weights(clusters, how)])
+    return interval_of(auc(truth, scores), found, how)
 
 
 def bootstrap_metrics(
@@ -141,13 +141,13 @@ def bootstrap_metrics(
     truth, scores = _checked(labels, scores)
     how = how or Bootstrap()
     drawn: dict[str, list[float]] = {name: [] for name in metrics}
-    for block in _resample_weights(clusters, how):
+    for block in resample_weights(clusters, how):
         for weights in block:
             index = np.repeat(np.arange(len(truth)), weights)
             if truth[index].any() and not truth[index].all():
                 for name, metric in metrics.items():
                     drawn[name].append(metric(truth[index], scores[index]))
-    return {name: _interval(f(truth, scores), np.array(drawn[name]), how) for name, f in metrics.items()}
+    return {name: interval_of(f(truth, scores), np.array(drawn[name]), how) for name, f in metrics.items()}
 
 
 def compare_auc(labels: Sequence[int] | np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
@@ -178,7 +178,7 @@ def _placements(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.n
     return below(scores[truth], low), 1 - below(scores[~truth], high)
 
 
-def _resample_weights(clusters: Sequence[str], how: Bootstrap, block: int = 250) -> list[np.ndarray]:
+def resample_weights(clusters: Sequence[str], how: Bootstrap, block: int = 250) -> list[np.ndarray]:
     """How often each picture occurs in each resample: blocks of (block, N) integers."""
     _, member = np.unique(np.asarray(clusters), return_inverse=True)
     count, rng = int(member.max()) + 1, np.random.default_rng(how.seed)
@@ -186,8 +186,8 @@ def _resample_weights(clusters: Sequence[str], how: Bootstrap, block: int = 250)
     return [rng.multinomial(count, np.full(count, 1 / count), size=size)[:, member] for size in sizes]
 
 
-def _weighted_auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AUC (B,) for integer weights (B, N); resamples that lack a class are left out."""
+def weighted_auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AUC (B,) for integer weights (B, N); nan for resamples that lack a class."""
     levels, place = np.unique(scores, return_inverse=True)
     order = np.argsort(place, kind="stable")
     starts = np.searchsorted(place[order], np.arange(len(levels)))
@@ -198,11 +198,12 @@ def _weighted_auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) ->
     positive, negative = per_level(truth), per_level(~truth)
     below = np.cumsum(negative, axis=1) - negative
     pairs = positive.sum(1) * negative.sum(1)
-    usable = pairs > 0
-    return ((positive * (below + 0.5 * negative)).sum(1)[usable]) / pairs[usable]
+    return (positive * (below + 0.5 * negative)).sum(1) / np.where(pairs > 0, pairs, np.nan)
 
 
-def _interval(value: float, drawn: np.ndarray, how: Bootstrap) -> Interval:
+def interval_of(value: float, drawn: np.ndarray, how: Bootstrap) -> Interval:
+    """The percentile interval of resamples (B,); those that are nan do not count. InvalidRequest without any."""
+    drawn = drawn[~np.isnan(drawn)]
     if not len(drawn):
         raise InvalidRequest("No resample held both classes, so there is no interval. Use more lesions.")
     tail = (1 - how.coverage) / 2

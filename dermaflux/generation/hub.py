@@ -29,6 +29,8 @@ _PIPELINE_FILES = (
     "transformer/*",
     "vae/*",
 )
+# Not the checkpoints of other frameworks that lie beside.
+_VISION_LANGUAGE_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
 
 
 def download_pipeline(repository: str, *, endpoint: str | None = None) -> Path:
@@ -52,6 +54,16 @@ def download_files(
             lambda: snapshot_download(
                 repository, revision=revision, allow_patterns=list(patterns), endpoint=endpoint
             ),
+        )
+    )
+
+
+def download_vision_language(repository: str, *, endpoint: str | None = None) -> Path:
+    """The local folder of a model's files (open_clip or transformers). Raises as `download_pipeline` does."""
+    return Path(
+        _explained(
+            repository,
+            lambda: snapshot_download(repository, allow_patterns=list(_VISION_LANGUAGE_FILES), endpoint=endpoint),
         )
     )
 

@@ -80,14 +80,14 @@ def test_the_resampled_auc_equals_sklearn_on_the_repeated_pictures():
     scores = scores.round(1)  # many ties
     clusters = [str(i // 2) for i in range(60)]
     how = cm.Bootstrap(num_resamples=40, seed=5)
-    weights = np.concatenate(cm._resample_weights(clusters, how))
-    fast = cm._weighted_auc(labels.astype(bool), scores, weights)
+    weights = np.concatenate(cm.resample_weights(clusters, how))
+    fast = cm.weighted_auc(labels.astype(bool), scores, weights)
     slow = [roc_auc_score(np.repeat(labels, w), np.repeat(scores, w)) for w in weights]
     np.testing.assert_allclose(fast, slow, atol=1e-12)
 
 
 def test_pictures_of_one_lesion_are_drawn_together():
-    weights = np.concatenate(cm._resample_weights(["a", "b", "a", "c"], cm.Bootstrap(num_resamples=50)))
+    weights = np.concatenate(cm.resample_weights(["a", "b", "a", "c"], cm.Bootstrap(num_resamples=50)))
     assert (weights[:, 0] == weights[:, 2]).all()
     assert (weights[:, [0, 1, 3]].sum(axis=1) == 3).all()
 
@@ -122,7 +122,7 @@ def test_delong_agrees_with_the_paired_bootstrap():
     assert difference == pytest.approx(cm.auc(labels, first) - cm.auc(labels, second))
     assert 0 < p_value < 0.05
     draws = []
-    for weights in np.concatenate(cm._resample_weights([str(i) for i in range(500)], cm.Bootstrap(num_resamples=400))):
+    for weights in np.concatenate(cm.resample_weights([str(i) for i in range(500)], cm.Bootstrap(num_resamples=400))):
         index = np.repeat(np.arange(500), weights)
         draws.append(cm.auc(labels[index], first[index]) - cm.auc(labels[index], second[index]))
     assert norm.isf(p_value / 2) == pytest.approx(difference / np.std(draws), rel=0.2)

@@ -21,7 +21,6 @@ from tqdm import tqdm
 from dermaflux.domain.errors import InvalidRequest, ModelNotAvailable
 from dermaflux.domain.records import Split
 from dermaflux.evaluation.classifier_metrics import Bootstrap
-from training.checkpoints import write_whole
 from training.classifier_data import part
 from training.dataset import LesionDataset, load_folder, load_ham10000
 from training.lesion_records import without_masks
@@ -38,6 +37,7 @@ from training.prior_scores import (
 from training.program import program
 from training.roc_figure import write_roc
 from training.run_status import recorded
+from training.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 

@@ -17,9 +17,9 @@ from dermaflux.checksums import content_id
 from dermaflux.classification import LesionClassifier
 from dermaflux.classification.zero_shot import ZeroShotModel
 from dermaflux.domain.errors import InvalidRequest
-from training.checkpoints import write_whole
 from training.dataset import LesionDataset
 from training.prior_prompts import PromptSet
+from training.whole_files import write_whole
 
 BATCH = 16
 Score = Callable[[Sequence[Image.Image]], np.ndarray]

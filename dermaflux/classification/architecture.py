@@ -129,10 +129,10 @@ def _stem(size: StemViT) -> nn.Module:
 
 
 def _timm_model(wanted: Architecture, options: dict[str, Any]) -> nn.Module:
-    known = options | {"num_classes": wanted.num_classes}
+    known: dict[str, Any] = options | {"num_classes": wanted.num_classes}
     # ViTs are told their size and may begin on smaller views; others take any size and know no such option.
-    sized = known | {"img_size": wanted.size_px}
-    flexible = sized | {"dynamic_img_size": True}
+    sized: dict[str, Any] = known | {"img_size": wanted.size_px}
+    flexible: dict[str, Any] = sized | {"dynamic_img_size": True}
     for told in (flexible, sized, known):
         try:
             return timm.create_model(wanted.name, **told)

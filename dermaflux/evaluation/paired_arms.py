@@ -13,7 +13,7 @@ from dermaflux.domain.errors import InvalidRequest
 from dermaflux.evaluation.classifier_metrics import (
     Bootstrap,
     Interval,
-    interval,
+    interval_of,
     resample_weights,
     weighted_auc,
 )
@@ -78,7 +78,7 @@ def _resampled(
         gained = metric(truth, arms[1], weights) - metric(truth, arms[0], weights)  # (S, B)
         seeds = rng.integers(len(gained), size=gained.shape)
         drawn.append(np.take_along_axis(gained, seeds, axis=0).mean(0))
-    return interval(value, np.concatenate(drawn), how)
+    return interval_of(value, np.concatenate(drawn), how)
 
 
 def _seed_aucs(truth: np.ndarray, arm: ArmScores, weights: np.ndarray) -> np.ndarray:

@@ -8,15 +8,22 @@ from training.augmentation import AugmentConfig
 from training.precision import check_precision
 from training.synthetic_source import SyntheticConfig
 
+DIAGNOSIS, MALIGNANT = "diagnosis", "malignant"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
-    """Where the pictures come from: HAM10000 in data_dir, or a user's own folder."""
+    """Where the pictures come from: HAM10000 in data_dir, a user's own folder, or a manifest of several sets."""
 
     data_dir: Path = Path("../shared/data")
     """Folder with ham10000.csv and its archives."""
     folder: Path | None = None
     """Your own folder instead: pictures with metadata.csv or metadata.jsonl (columns file_name, diagnosis, split)."""
+    manifest: Path | None = None
+    """A manifest of several sets instead (`training.build_manifest`)."""
+    classes: str = DIAGNOSIS
+    """diagnosis: the diagnoses that occur are the classes; malignant: benign and malignant are, as in the paper. The
+    first leaves out pictures that only say benign or malignant where others say more."""
     archive_px: int = 200
     """HAM10000 archive: 200 = whole frames 200x150, 224 = centre crops."""
     frame_px: tuple[int, int] = (200, 150)
@@ -26,6 +33,10 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         """Raise InvalidRequest naming the field outside its range."""
+        if self.folder is not None and self.manifest is not None:
+            raise InvalidRequest("data.folder and data.manifest are both given. Choose one source of real pictures.")
+        if self.classes not in (DIAGNOSIS, MALIGNANT):
+            raise InvalidRequest(f"classes is {self.classes!r}. Choose {DIAGNOSIS} or {MALIGNANT}.")
         if min(self.frame_px) < 16 or (self.limit is not None and self.limit < 8):
             raise InvalidRequest("frame_px must be 16 or more a side and limit 8 or more.")
 

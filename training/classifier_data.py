@@ -6,18 +6,19 @@ It knows no network and no loss.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from dermaflux.classification.preprocessing import InputFacts, views
 from dermaflux.domain.errors import DataNotFound, InvalidRequest
-from dermaflux.domain.lesion import Diagnosis
+from dermaflux.domain.lesion import HAM_DIAGNOSES, Diagnosis
 from dermaflux.domain.records import Split
-from training.classifier_config import DataConfig
+from training.classifier_config import MALIGNANT, DataConfig
 from training.dataset import LesionDataset, load_folder, load_ham10000
 from training.lesion_records import LesionRecord, without_masks
+from training.manifest import load_manifest
 from training.pictures import centre_crop
 from training.synthetic_source import refuse_synthetic
 
@@ -63,16 +64,38 @@ class HeldOut:
 def open_data(config: DataConfig) -> LesionDataset:
     """The whole data set of a run, without masks, in its frame; broken rows are logged with their count."""
     fit = centre_crop(*config.frame_px)
-    if config.folder is None:
-        found = load_ham10000(config.data_dir, config.archive_px, fit)
-    else:
+    if config.manifest is not None:
+        found = load_manifest(config.manifest, fit)
+    elif config.folder is not None:
         found = load_folder(config.folder, fit)
+    else:
+        found = load_ham10000(config.data_dir, config.archive_px, fit)
+    if found.rejected:
         for row in found.rejected[:20]:
             log.warning("line %d left out: %s", row.line, row.reason)
         log.info("%d rows kept, %d left out", len(found), len(found.rejected))
-        refuse_synthetic(found)
+    refuse_synthetic(found)
     records = [without_masks(record) for record in found.records]
-    return LesionDataset(records, found.source, fit, found.rejected)
+    return in_classes(LesionDataset(records, found.source, fit, found.rejected), config.classes)
+
+
+def in_classes(data: LesionDataset, classes: str) -> LesionDataset:
+    """The data set told in the classes of a run: its diagnoses, or benign and malignant only."""
+    records = data.records
+    if classes == MALIGNANT:
+        records = [replace(record, diagnosis=record.diagnosis.side) for record in records]
+    elif named := [record for record in records if record.diagnosis in HAM_DIAGNOSES]:
+        if len(named) < len(records):
+            log.warning("%d pictures only say benign or malignant and are left out", len(records) - len(named))
+        records = named
+    return LesionDataset(records, data.source, data.fit, data.rejected)
+
+
+def data_name(config: DataConfig) -> str:
+    """What a checkpoint calls the pictures it has seen."""
+    if chosen := config.manifest or config.folder:
+        return chosen.name
+    return HAM_NAME
 
 
 def part(data: LesionDataset, split: Split, limit: int | None) -> LesionDataset:

@@ -20,7 +20,7 @@ from dermaflux.classification.checkpoint import CheckpointFacts, malignant_class
 from dermaflux.classification.preprocessing import CROPS, InputFacts
 from dermaflux.evaluation.classifier_metrics import binary_metrics, youden_threshold
 from training.classifier_config import ClassifierRun
-from training.classifier_data import HAM_NAME, HeldOut, class_names_of, read_held_out
+from training.classifier_data import HAM_NAME, HeldOut, class_names_of, data_name, read_held_out
 from training.classifier_loop import held_out_logits
 from training.dataset import LesionDataset
 
@@ -56,9 +56,9 @@ def export(
         threshold=threshold,
         num_turns=NUM_TURNS,
         data_sha256=train.fingerprint(),
-        data_name=HAM_NAME if run.data.folder is None else run.data.folder.name,
+        data_name=data_name(run.data),
         git_commit=git_commit(),
-        licence=HAM_LICENCE if run.data.folder is None else "as the training pictures",
+        licence=HAM_LICENCE if data_name(run.data) == HAM_NAME else "as the training pictures",
         notice=NOTICE,
         training=_recipe(run) | {"synthetic_sha256": synthetic_sha256},
         metrics={"val": _val_metrics(truth, score, threshold, calibration.probabilities(logits), held)},

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from dermaflux.domain.caption import asymmetry_level, border_level, compose
 from dermaflux.domain.errors import DataNotFound
-from dermaflux.domain.lesion import Diagnosis, LesionSpec
+from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import Split
 from training.dark_corners import without_dark_corners
 from training.dataset import LesionDataset, load_ham10000
@@ -179,11 +179,10 @@ def _shape(spec: LesionSpec) -> tuple[float, float]:
 
 
 def _said(spec: LesionSpec, style: CaptionStyle, rng: random.Random) -> LesionSpec:
-    plain = Diagnosis.MALIGNANT if spec.malignant else Diagnosis.BENIGN
     quiet_patient = rng.random() < style.hide_patient
     return replace(
         spec,
-        diagnosis=plain if rng.random() < style.plain_class else spec.diagnosis,
+        diagnosis=spec.diagnosis.side if rng.random() < style.plain_class else spec.diagnosis,
         age=None if quiet_patient else spec.age,
         sex=None if quiet_patient else spec.sex,
         site=None if rng.random() < style.hide_site else spec.site,

@@ -26,6 +26,7 @@ from training.classifier_data import (
     HeldOut,
     TrainFrames,
     class_names_of,
+    in_classes,
     open_data,
     part,
     read_held_out,
@@ -134,7 +135,7 @@ def _frames(config: StudyConfig, cell: Cell, run: ClassifierRun, names: Sequence
     real = LesionDataset(records, opened.source, opened.fit)
     if run.synthetic.folder is None:
         return (read_train(real, names),)
-    pool = read_synthetic(run.synthetic.folder, run.synthetic.keep)
+    pool = in_classes(read_synthetic(run.synthetic.folder, run.synthetic.keep), config.data.classes)
     chosen = draw(pool, len(real), run.synthetic.ratio, cell.seed)
     fitted = LesionDataset(chosen.records, chosen.source, centre_crop(*config.data.frame_px))
     synthetic = read_train(fitted, names, run.synthetic.weight)

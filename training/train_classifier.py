@@ -26,6 +26,7 @@ from training.classifier_config import PRESETS, ClassifierRun
 from training.classifier_data import (
     TrainFrames,
     class_names_of,
+    in_classes,
     open_data,
     part,
     read_held_out,
@@ -94,7 +95,8 @@ def _frames(run: ClassifierRun, real: LesionDataset, class_names: Sequence[str])
     config = run.synthetic
     if config.folder is None:
         return read_train(real, class_names), ""
-    pool = read_synthetic(config.folder, config.keep).where(lambda record: record.diagnosis in class_names)
+    pool = in_classes(read_synthetic(config.folder, config.keep), run.data.classes)
+    pool = pool.where(lambda record: record.diagnosis in class_names)
     chosen = draw(pool, len(real), config.ratio, run.seed)
     chosen = LesionDataset(chosen.records, chosen.source, centre_crop(*run.data.frame_px))
     log.info("%d synthetic pictures beside %d real ones: %s", len(chosen), len(real), counts(chosen.records))

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -17,6 +18,8 @@ from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest, Sto
 from dermaflux.domain.lesion import Diagnosis, Sex
 from dermaflux.domain.records import Split
 from training.build_manifest import ManifestConfig, build
+from training.classifier_config import DataConfig
+from training.classifier_data import open_data
 from training.manifest import SCHEMA, facts_of, load_manifest, rows_of
 from training.pictures import centre_square
 from training.sources.splitting import Shares
@@ -177,6 +180,20 @@ def test_a_manifest_is_read_as_a_data_set_of_several_roots(config, tmp_path):
     with pytest.raises(DataNotFound):
         list(load_manifest(config.out))
     assert len(list(load_manifest(config.out, roots={"kaggle2": moved}))) == 9
+
+
+def test_a_classifier_reads_a_manifest_in_its_own_classes_or_the_two_sides(config):
+    build(config)
+    data = DataConfig(manifest=config.out, frame_px=(40, 30))
+    named = open_data(data)
+    assert named[0][0].size == (40, 30)
+    assert {str(r.diagnosis) for r in named.records} <= {"nv", "mel", "bcc"}, "plain ones are left out beside these"
+    sides = open_data(replace(data, classes="malignant"))
+    assert {str(r.diagnosis) for r in sides.records} == {"benign", "malignant"} and len(sides) >= len(named)
+    with pytest.raises(InvalidRequest, match="both given"):
+        replace(data, folder=config.out.parent)
+    with pytest.raises(InvalidRequest, match="classes"):
+        replace(data, classes="some")
 
 
 def test_measured_pictures_get_a_caption(config, tmp_path):

@@ -12,9 +12,10 @@ from scipy.stats import norm
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score, roc_curve
 
 from dermaflux.domain.errors import InvalidRequest
+from dermaflux.evaluation.reliability import expected_calibration_error
+from dermaflux.evaluation.scores import checked_scores
 
 MIN_TPR_OF_PAUC = 0.80
-NUM_BINS_ECE = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ def binary_metrics(labels: Sequence[int] | np.ndarray, scores: np.ndarray, *, th
 
     Raises InvalidRequest unless both classes occur and all scores are numbers in 0..1.
     """
-    truth, scores = _checked(labels, scores)
+    truth, scores = checked_scores(labels, scores)
     called = scores >= threshold
     sensitivity, specificity = float(called[truth].mean()), float((~called[~truth]).mean())
     return {
@@ -69,7 +70,7 @@ def binary_metrics(labels: Sequence[int] | np.ndarray, scores: np.ndarray, *, th
 
 def auc(labels: Sequence[int] | np.ndarray, scores: np.ndarray) -> float:
     """Area under the ROC curve; ties count a half."""
-    truth, scores = _checked(labels, scores)
+    truth, scores = checked_scores(labels, scores)
     return float(roc_auc_score(truth, scores))
 
 
@@ -101,7 +102,7 @@ def partial_auc_above_tpr(
     labels: Sequence[int] | np.ndarray, scores: np.ndarray, min_tpr: float = MIN_TPR_OF_PAUC
 ) -> float:
     """The area between the ROC curve and the line TPR = min_tpr: 0 .. 1 - min_tpr (ISIC 2024's measure)."""
-    truth, scores = _checked(labels, scores)
+    truth, scores = checked_scores(labels, scores)
     # Mirrored, the top strip of the curve is the left strip of the curve of (not truth, -score).
     false_rate, true_rate, _ = roc_curve(~truth, -scores, drop_intermediate=False)
     limit = 1 - min_tpr
@@ -110,24 +111,14 @@ def partial_auc_above_tpr(
     return float(np.trapezoid(np.append(true_rate[inside], edge), np.append(false_rate[inside], limit)))
 
 
-def expected_calibration_error(
-    labels: Sequence[int] | np.ndarray, scores: np.ndarray, num_bins: int = NUM_BINS_ECE
-) -> float:
-    """Mean |score - frequency| over equal-width bins, weighted by their pictures (Naeini 2015)."""
-    truth, scores = _checked(labels, scores)
-    bins = np.minimum((scores * num_bins).astype(int), num_bins - 1)
-    gaps = np.bincount(bins, weights=scores - truth, minlength=num_bins)
-    return float(np.abs(gaps).sum() / len(scores))
-
-
 def bootstrap_auc(
     labels: Sequence[int] | np.ndarray, scores: np.ndarray, clusters: Sequence[str], how: Bootstrap | None = None
 ) -> Interval:
     """AUC with a percentile interval from resampling clusters (lesions); all resamples at once."""
-    truth, scores = _checked(labels, scores)
+    truth, scores = checked_scores(labels, scores)
     how = how or Bootstrap()
-    found = np.concatenate([_weighted_auc(truth, scores, block) for block in _resample_weights(clusters, how)])
-    return _interval(auc(truth, scores), found, how)
+    found = np.concatenate([_weighted_auc(truth, scores, block) for block in resample_weights(clusters, how)])
+    return interval(auc(truth, scores), found, how)
 
 
 def bootstrap_metrics(
@@ -138,16 +129,16 @@ def bootstrap_metrics(
     how: Bootstrap | None = None,
 ) -> dict[str, Interval]:
     """Intervals of any metrics `f(labels, scores)` over the same resamples of clusters."""
-    truth, scores = _checked(labels, scores)
+    truth, scores = checked_scores(labels, scores)
     how = how or Bootstrap()
     drawn: dict[str, list[float]] = {name: [] for name in metrics}
-    for block in _resample_weights(clusters, how):
+    for block in resample_weights(clusters, how):
         for weights in block:
             index = np.repeat(np.arange(len(truth)), weights)
             if truth[index].any() and not truth[index].all():
                 for name, metric in metrics.items():
                     drawn[name].append(metric(truth[index], scores[index]))
-    return {name: _interval(f(truth, scores), np.array(drawn[name]), how) for name, f in metrics.items()}
+    return {name: interval(f(truth, scores), np.array(drawn[name]), how) for name, f in metrics.items()}
 
 
 def compare_auc(labels: Sequence[int] | np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
@@ -155,8 +146,8 @@ def compare_auc(labels: Sequence[int] | np.ndarray, first: np.ndarray, second: n
 
     DeLong's test in the fast form of Sun and Xu (IEEE SPL 2014); it takes pictures as independent.
     """
-    truth, first = _checked(labels, first)
-    _, second = _checked(labels, second)
+    truth, first = checked_scores(labels, first)
+    _, second = checked_scores(labels, second)
     placed = [_placements(truth, scores) for scores in (first, second)]
     positive = np.cov(np.stack([part[0] for part in placed]))
     negative = np.cov(np.stack([part[1] for part in placed]))
@@ -178,7 +169,7 @@ def _placements(truth: np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.n
     return below(scores[truth], low), 1 - below(scores[~truth], high)
 
 
-def _resample_weights(clusters: Sequence[str], how: Bootstrap, block: int = 250) -> list[np.ndarray]:
+def resample_weights(clusters: Sequence[str], how: Bootstrap, block: int = 250) -> list[np.ndarray]:
     """How often each picture occurs in each resample: blocks of (block, N) integers."""
     _, member = np.unique(np.asarray(clusters), return_inverse=True)
     count, rng = int(member.max()) + 1, np.random.default_rng(how.seed)
@@ -202,7 +193,8 @@ def _weighted_auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) ->
     return ((positive * (below + 0.5 * negative)).sum(1)[usable]) / pairs[usable]
 
 
-def _interval(value: float, drawn: np.ndarray, how: Bootstrap) -> Interval:
+def interval(value: float, drawn: np.ndarray, how: Bootstrap) -> Interval:
+    """The percentile interval of resampled values (B,). Raises InvalidRequest when there are none."""
     if not len(drawn):
         raise InvalidRequest("No resample held both classes, so there is no interval. Use more lesions.")
     tail = (1 - how.coverage) / 2
@@ -211,16 +203,5 @@ def _interval(value: float, drawn: np.ndarray, how: Bootstrap) -> Interval:
 
 
 def _roc(labels: Sequence[int] | np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    truth, scores = _checked(labels, scores)
+    truth, scores = checked_scores(labels, scores)
     return roc_curve(truth, scores, drop_intermediate=False)
-
-
-def _checked(labels: Sequence[int] | np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    truth, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
-    if truth.ndim != 1 or truth.shape != scores.shape:
-        raise InvalidRequest(f"labels {truth.shape} and scores {scores.shape} must be two equally long lists.")
-    if not np.isin(truth, (0, 1)).all() or truth.all() or not truth.any():
-        raise InvalidRequest("labels must be 0 or 1 and hold both. Figures need positive and negative pictures.")
-    if not (np.isfinite(scores).all() and scores.min() >= 0 and scores.max() <= 1):
-        raise InvalidRequest("scores must be probabilities, numbers within 0 to 1.")
-    return truth.astype(bool), scores

@@ -12,6 +12,9 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 NUM_STEPS = 10
+MAX_SIDE_PX = 256
+"""Larger pictures are made smaller first: networks see less, and each step is a copy."""
+_AVERAGE = Image.Resampling.BOX
 _BLUR_SHARE = 0.1
 """Standard deviation of the blur as a share of the shorter side: outline and texture of a lesion are gone."""
 
@@ -31,6 +34,7 @@ def faithfulness(
     picture: Image.Image, saliency: np.ndarray, probability: Probability, num_steps: int = NUM_STEPS
 ) -> Faithfulness:
     """The scores of a map (H, W) of an RGB picture, over num_steps equal shares of its pixels."""
+    picture, saliency = _small(picture, saliency)
     pixels = np.asarray(picture)
     mean = pixels.reshape(-1, 3).mean(axis=0).round().astype(np.uint8)
     blurred = np.asarray(picture.filter(ImageFilter.GaussianBlur(_BLUR_SHARE * min(picture.size))))
@@ -43,6 +47,15 @@ def faithfulness(
         deletion=_area(found[: num_steps + 1]),
         insertion=_area(np.append(found[num_steps + 1 :], found[0])),
     )
+
+
+def _small(picture: Image.Image, saliency: np.ndarray) -> tuple[Image.Image, np.ndarray]:
+    scale = MAX_SIDE_PX / max(picture.size)
+    if scale >= 1:
+        return picture, saliency
+    size_px = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    values = Image.fromarray(np.asarray(saliency, dtype=np.float32))
+    return picture.resize(size_px, _AVERAGE), np.asarray(values.resize(size_px, _AVERAGE))
 
 
 def _shares_before(saliency: np.ndarray) -> np.ndarray:

@@ -116,6 +116,9 @@ def test_explain_writes_overlays_and_lines(here, capsys):
     assert "blank" in blank["refused"] and blank["deletion"] is None
     assert "cannot be read" in broken["refused"]
     assert [path.name for path in sorted((here / "maps").iterdir())] == ["a.png"]
+    for verb in ("explain", "segment"):
+        assert main([verb, "in", "--out", "in/../in"]) == 2
+        assert "would overwrite in" in capsys.readouterr().err
     assert main(["explain", "in/a.png", "--out", "maps"]) == 0
     assert "inside lesion" in capsys.readouterr().out
 

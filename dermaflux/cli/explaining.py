@@ -8,7 +8,7 @@ from PIL import Image
 
 from dermaflux.cli.classifier_commands import Explain, Strip
 from dermaflux.cli.flags import SamplingFlags
-from dermaflux.cli.judging import check_stems, judged
+from dermaflux.cli.judging import check_names, judged
 from dermaflux.cli.making import sampling_request
 from dermaflux.cli.output import ProgressBar, write_json, write_line, write_table
 from dermaflux.domain.records import DISCLAIMER
@@ -24,7 +24,7 @@ _SHOWN = ("malignant", "deletion", "insertion", "inside_lesion_share", "lesion_a
 def explain(services: Services, command: Explain) -> None:
     """Write the overlay of each picture, named as the picture, and print its scores."""
     pictures = services.find_pictures(command.paths)
-    check_stems(pictures, "overlays")
+    check_names(pictures, command.out, "overlays")
     out = services.prepare_folder(command.out)
     rows: list[tuple[Any, ...]] = []
     for path, found in judged(pictures, services.explain_file, lambda why: Explanation(refused=why)):

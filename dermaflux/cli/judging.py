@@ -55,7 +55,7 @@ def classify(services: Services, command: Classify) -> None:
 def segment(services: Services, command: Segment) -> None:
     """Write the mask of each picture, named as the picture, in its size."""
     pictures = services.find_pictures(command.paths)
-    check_stems(pictures, "masks")
+    check_names(pictures, command.out, "masks")
     out = services.prepare_folder(command.out)
 
     def write(path: Path) -> Path:
@@ -69,13 +69,16 @@ def segment(services: Services, command: Segment) -> None:
         write_line(str(target) if isinstance(target, Path) else f"refused {path}: {target}")
 
 
-def check_stems(pictures: list[Path], made: str) -> None:
-    """Raise InvalidRequest when two pictures have one name, by which what is made of them is called."""
+def check_names(pictures: list[Path], out: Path, made: str) -> None:
+    """Raise InvalidRequest when PNGs in `out`, named as the pictures, would overwrite each other or a picture."""
     doubles = [stem for stem, count in Counter(path.stem for path in pictures).items() if count > 1]
     if doubles:
         raise InvalidRequest(
             f"Several pictures are named {doubles[0]!r}, so their {made} would overwrite each other. Take them apart."
         )
+    targets = {(out / f"{path.stem}.png").resolve() for path in pictures}
+    if lost := [path for path in pictures if path.resolve() in targets]:
+        raise InvalidRequest(f"The {made} in {out} would overwrite {lost[0]}. Choose another --out.")
 
 
 def judged(

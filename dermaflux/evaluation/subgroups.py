@@ -20,9 +20,11 @@ from dermaflux.evaluation.classifier_metrics import (
 from dermaflux.evaluation.scores import checked_scores
 
 MIN_PICTURES = 30
+MIN_OF_A_CLASS = 10
+"""Positive and negative pictures a group needs before it can be the end of a gap."""
 UNKNOWN = "unknown"
 FIGURES = ("auc", "sensitivity", "specificity")
-_AGE_BANDS = ((30, "under 30"), (45, "30 to 44"), (60, "45 to 59"), (75, "60 to 74"))
+_AGE_BANDS = ((30, "0 to 29"), (45, "30 to 44"), (60, "45 to 59"), (75, "60 to 74"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,14 +59,17 @@ class Gap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subgroups:
-    """The cells of one attribute by group, and the gap of each figure where at least two known groups have it."""
+    """The cells of one attribute by group, and the gap of each figure.
+
+    A gap is between known groups with ten positive and ten negative pictures or more, where there are at least two.
+    """
 
     cells: Mapping[str, Cell]
     gaps: Mapping[str, Gap]
 
 
 def age_band(age_years: float | None) -> str | None:
-    """The band of an age: under 30, 30 to 44, 45 to 59, 60 to 74, 75 and over."""
+    """The band of an age: 0 to 29, 30 to 44, 45 to 59, 60 to 74, 75 and over."""
     if age_years is None:
         return None
     return next((name for below, name in _AGE_BANDS if age_years < below), "75 and over")
@@ -115,11 +120,15 @@ def _share(whole: np.ndarray, hit: np.ndarray, clusters: Sequence[str], how: Boo
 
 
 def _gaps(cells: Mapping[str, Cell]) -> dict[str, Gap]:
-    gaps = {}
+    known, gaps = {name: cell for name, cell in cells.items() if name != UNKNOWN and _is_filled(cell)}, {}
     for figure in FIGURES:
-        found = {name: getattr(cell, figure) for name, cell in cells.items() if name != UNKNOWN}
+        found = {name: getattr(cell, figure) for name, cell in known.items()}
         values = {name: value.value for name, value in found.items() if value is not None}
         if len(values) >= 2:
             worst, best = min(values, key=values.__getitem__), max(values, key=values.__getitem__)
             gaps[figure] = Gap(worst=worst, best=best, difference=values[best] - values[worst])
     return gaps
+
+
+def _is_filled(cell: Cell) -> bool:
+    return min(cell.num_positive, cell.num_pictures - cell.num_positive) >= MIN_OF_A_CLASS

@@ -67,6 +67,14 @@ def test_what_is_not_known_is_counted_last_and_makes_no_gap():
     assert found.gaps == {}
 
 
+def test_a_group_with_a_few_positives_has_figures_and_ends_no_gap():
+    labels, scores, groups = _two_groups()
+    labels, scores, groups = labels + [1] * 9 + [0] * 40, scores + [0.1] * 49, groups + ["few"] * 49
+    found = subgroups(_judged(labels, scores), groups, HOW)
+    assert found.cells["few"].sensitivity.value == 0
+    assert found.gaps["sensitivity"].worst == "b"
+
+
 def test_lists_of_other_lengths_are_refused():
     with pytest.raises(InvalidRequest, match="3 groups"):
         subgroups(_judged([0, 1], [0.1, 0.9]), ["a"] * 3, HOW)
@@ -74,7 +82,7 @@ def test_lists_of_other_lengths_are_refused():
 
 @pytest.mark.parametrize(
     ("age", "band"),
-    [(None, None), (0, "under 30"), (29.9, "under 30"), (30, "30 to 44"), (59, "45 to 59"), (74, "60 to 74"),
+    [(None, None), (0, "0 to 29"), (29.9, "0 to 29"), (30, "30 to 44"), (59, "45 to 59"), (74, "60 to 74"),
      (75, "75 and over")],
 )  # fmt: skip
 def test_age_bands(age, band):

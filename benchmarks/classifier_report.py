@@ -8,8 +8,7 @@ bootstrap resamples of lesions (of pictures for ISIC 2017, which names no lesion
 import csv
 import sys
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,16 +19,12 @@ from PIL import Image
 from dermaflux.classification import LesionClassifier
 from dermaflux.classification.checkpoint import write_facts
 from dermaflux.domain.errors import DataNotFound
-from dermaflux.domain.lesion import Diagnosis
 from dermaflux.domain.records import Split
-from dermaflux.evaluation.classifier_metrics import (
-    Interval,
-    binary_metrics,
-    bootstrap_metrics,
-    sensitivity_at_specificity,
-    specificity_at_sensitivity,
+from dermaflux.evaluation.classifier_report import (
+    ClassifierReport,
+    JudgedPicture,
+    classifier_report,
 )
-from dermaflux.evaluation.classifier_metrics import auc as area
 from training.dataset import PictureSource, decode_rgb, load_ham10000
 from training.program import program
 
@@ -38,11 +33,6 @@ SHOWN = (
     "sensitivity_at_specificity_80", "sensitivity_at_specificity_90", "sensitivity_at_specificity_95",
     "specificity_at_sensitivity_95", "brier", "ece",
 )  # fmt: skip
-BOOTSTRAPPED = {
-    "auc": area,
-    "sensitivity_at_specificity_90": lambda t, s: sensitivity_at_specificity(t, s, 0.90),
-    "specificity_at_sensitivity_95": lambda t, s: specificity_at_sensitivity(t, s, 0.95),
-}
 CHUNK = 32
 
 
@@ -89,41 +79,34 @@ def report(options: ReportOptions) -> None:
 
 
 def _judge(classifier: LesionClassifier, part: Part) -> dict[str, float | int | list[float]]:
-    started, scores, classes = time.monotonic(), [], []
+    started, judged = time.monotonic(), []
+    facts = zip(part.names, part.truth, part.clusters, strict=True)
     for chunk in _chunks(part.pictures):
         for prediction in classifier.predict(chunk):
-            scores.append(prediction.malignant if prediction.malignant is not None else np.nan)
-            classes.append(max(prediction.diagnosis, key=prediction.diagnosis.__getitem__, default=""))
-    score, kept = np.array(scores), ~np.isnan(scores)
+            name, positive, lesion_id = next(facts)
+            judged.append(
+                JudgedPicture(diagnosis=name, positive=bool(positive), lesion_id=lesion_id, prediction=prediction)
+            )
     seconds = time.monotonic() - started
-    truth, clusters = part.truth[kept], np.array(part.clusters)[kept]
-    figures = binary_metrics(truth, score[kept], threshold=classifier.facts.threshold)
-    intervals = bootstrap_metrics(truth, score[kept], list(clusters), BOOTSTRAPPED)
-    _show(part, figures, intervals, int((~kept).sum()))
-    _show_classes(part, classes, score, classifier.facts.threshold)
-    print(f"\n{len(score)} pictures in {seconds:.0f} s with decoding ({len(score) / seconds:.0f} a second)")
-    return figures | {f"{name}_interval_95": [v.low, v.high] for name, v in intervals.items()}
+    report = classifier_report(judged)
+    _show(part, report)
+    print(f"\n{len(judged)} pictures in {seconds:.0f} s with decoding ({len(judged) / seconds:.0f} a second)")
+    intervals = {f"{name}_interval_95": [v.low, v.high] for name, v in report.intervals.items()}
+    return dict(report.figures) | intervals
 
 
-def _show(part: Part, figures: dict[str, float], intervals: dict[str, Interval], refused: int) -> None:
-    lesions = len(set(part.clusters))
+def _show(part: Part, report: ClassifierReport) -> None:
     print(f"\n## {part.title}\n")
-    print(f"{len(part.names)} pictures of {lesions} lesions, {part.truth.sum()} positive, {refused} refused\n")
+    print(f"{report.num_pictures} pictures of {report.num_lesions} lesions, {report.num_refused} more refused\n")
     print("| figure | value |\n|---|---|")
-    print(f"| AUC (95 % interval) | {intervals['auc']} |")
+    print(f"| AUC (95 % interval) | {report.intervals['auc']} |")
     for name in SHOWN:
-        value = intervals[name] if name in intervals else f"{figures[name]:.3f}"
-        print(f"| {name.replace('_', ' ')} | {value} |")
-
-
-def _show_classes(part: Part, classes: Sequence[str], score: np.ndarray, threshold: float) -> None:
+        print(f"| {name.replace('_', ' ')} | {report.intervals.get(name) or format(report.figures[name], '.3f')} |")
     print("\n| class | n | called malignant | mean P(malignant) | top class right |\n|---|---|---|---|---|")
-    names, called = np.array(part.names), np.array(classes)
-    for name, count in sorted(Counter(part.names).items(), key=lambda item: -item[1]):
-        here = names == name
-        right = f"{(called[here] == name).mean():.2f}" if name in set(Diagnosis) else "-"
-        share, mean = np.mean(score[here] >= threshold), np.nanmean(score[here])
-        print(f"| {name} | {count} | {share:.2f} | {mean:.2f} | {right} |")
+    classes = report.multiclass.classes if report.multiclass else {}
+    for name, found in report.diagnoses.items():
+        right = f"{classes[name].sensitivity:.2f}" if name in classes else "-"
+        print(f"| {name} | {found.num_pictures} | {found.called_positive:.2f} | {found.mean_malignant:.2f} | {right} |")
 
 
 def _ham(data_dir: Path, split: Split) -> Part:

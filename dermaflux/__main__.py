@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from dermaflux.cli import commands, dataset_commands, store_commands
+from dermaflux.cli import classifier_commands, commands, dataset_commands, store_commands
 from dermaflux.cli.parsing import PROGRAM, HelpShown, parse
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.services import Services
@@ -29,6 +29,9 @@ _MODULES: Mapping[type, str] = {
     commands.Measure: "judging",
     commands.Classify: "judging",
     commands.Segment: "judging",
+    classifier_commands.Explain: "explaining",
+    classifier_commands.Strip: "explaining",
+    classifier_commands.Classifier: "classifier_report",
     dataset_commands.Export: "exporting",
     dataset_commands.ImportExport: "exporting",
     dataset_commands.Provenance: "exporting",

@@ -41,6 +41,10 @@ READINGS = (
     ),
     ("Saliency", "where the classifier looked, not why; it is no proof of a sign"),
     (
+        "Deletion, insertion",
+        "its answer as the hottest parts are painted over (low is good) and as they come back (high is good)",
+    ),
+    (
         "Not measured",
         "the lesion touches the frame, fills it, or is not there; then no figure is given",
     ),

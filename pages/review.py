@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dermaflux.domain.errors import DermaFluxError
+from dermaflux.domain.errors import DermaFluxError, NotMeasurable
+from pages.components.card_view import saliency_note
 from pages.components.dataset_picker import counts_html
 from pages.components.pictures import overlay_uri, picture_uri
 from pages.page import IN_WORDS, QUICK, in_words, user_of
@@ -45,9 +46,12 @@ class ReviewActions:
 
     @in_words
     def saliency(self, evt: gr.EventData) -> Any:
-        """The map of where the classifier looked, by image id."""
-        overlay = self._services.saliency_overlay(evt.image_id)
-        return gr.HTML(saliency={evt.image_id: overlay_uri(overlay)})
+        """The map of where the classifier looked and how far it can be believed, by image id."""
+        found = self._services.explain(evt.image_id)
+        if found.overlay is None:
+            raise NotMeasurable(str(found.refused))
+        shown = {"picture": overlay_uri(found.overlay), "note": saliency_note(found)}
+        return gr.HTML(saliency={evt.image_id: shown})
 
     @in_words
     def enlarge(self, evt: gr.EventData) -> Any:

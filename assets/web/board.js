@@ -10,7 +10,7 @@ const zoom = root.querySelector('.df-zoom');
 const cards = new Map();      // key -> card elements
 const saved = new Map();      // image id -> verdict the server acknowledged since the page was loaded
 const waiting = new Map();    // image id -> { verdict, timer } painted, not yet acknowledged
-const maps = new Map();       // image id -> saliency picture
+const maps = new Map();       // image id -> saliency { picture, note }
 const originals = new Map();  // image id -> the stored picture itself
 const shownMaps = new Set();  // image ids whose saliency map is on
 let current = null;           // key of the focused card
@@ -29,10 +29,12 @@ function paintCard(data) {
   updateCard(card, data, verdictOf(data), waiting.has(data.image_id));
   const map = maps.get(data.image_id);
   const on = Boolean(map) && shownMaps.has(data.image_id);
-  if (map && card.overlay.getAttribute('src') !== map) card.overlay.src = map;
+  if (map && card.overlay.getAttribute('src') !== map.picture) card.overlay.src = map.picture;
   card.overlay.hidden = !on;
   const toggle = card.body.querySelector('.df-saliency-toggle');
   if (toggle) toggle.textContent = on ? 'Hide saliency' : 'Show saliency';
+  const note = card.body.querySelector('.df-saliency-note');
+  if (note) { note.hidden = !on; note.textContent = on ? map.note : ''; }
   card.root.tabIndex = data.key === current ? 0 : -1;
   card.root.classList.toggle('is-current', data.key === current);
 }

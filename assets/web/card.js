@@ -135,6 +135,11 @@ function predictionBlock(prediction, onSaliency) {
   foot.append(button('df-link df-saliency-toggle', 'Show saliency', 'Where the classifier looked (S)', onSaliency));
   foot.append(el('span', 'df-small', 'Not a diagnosis'));
   block.append(foot);
+  const note = el('p', 'df-reading df-saliency-note');
+  note.hidden = true;
+  note.title = 'Inside the lesion: little says that the classifier looked at something else. Deletion: P of its answer as the '
+    + 'hottest parts are painted over, low is good. Insertion: as they come back, high is good.';
+  block.append(note);
   return block;
 }
 

@@ -15,8 +15,8 @@ from dermaflux.cli.commands import (
     Diversity,
     Memorisation,
     Quality,
-    RealFlags,
 )
+from dermaflux.cli.flags import RealFlags
 from dermaflux.cli.making import sampling_request
 from dermaflux.cli.output import ProgressBar, with_progress, write_json, write_line, write_table
 from dermaflux.domain.errors import DataNotFound

@@ -16,7 +16,7 @@ from dermaflux.services import Services
 def measure(services: Services, command: Measure) -> None:
     """Print what is measured on each picture."""
     pictures = services.find_pictures(command.paths)
-    found = _judged(pictures, services.measure_file, lambda why: Measurement(refused=why))
+    found = judged(pictures, services.measure_file, lambda why: Measurement(refused=why))
     if command.json:
         for path, measurement in found:
             write_json({"path": str(path)} | measurement.to_dict())
@@ -40,7 +40,7 @@ def measure(services: Services, command: Measure) -> None:
 def classify(services: Services, command: Classify) -> None:
     """Print the classifier's view of each picture, with the research statement."""
     pictures = services.find_pictures(command.paths)
-    found = _judged(pictures, services.classify_file, lambda why: Prediction(refused=why))
+    found = judged(pictures, services.classify_file, lambda why: Prediction(refused=why))
     if command.json:
         for path, prediction in found:
             write_json({"path": str(path)} | prediction.to_dict() | {"statement": DISCLAIMER})
@@ -55,11 +55,7 @@ def classify(services: Services, command: Classify) -> None:
 def segment(services: Services, command: Segment) -> None:
     """Write the mask of each picture, named as the picture, in its size."""
     pictures = services.find_pictures(command.paths)
-    doubles = [stem for stem, count in Counter(path.stem for path in pictures).items() if count > 1]
-    if doubles:
-        raise InvalidRequest(
-            f"Several pictures are named {doubles[0]!r}, so their masks would overwrite each other. Segment them apart."
-        )
+    check_names(pictures, command.out, "masks")
     out = services.prepare_folder(command.out)
 
     def write(path: Path) -> Path:
@@ -69,11 +65,23 @@ def segment(services: Services, command: Segment) -> None:
         services.write_whole(target, content.getvalue())
         return target
 
-    for path, target in _judged(pictures, write, lambda why: why):
+    for path, target in judged(pictures, write, lambda why: why):
         write_line(str(target) if isinstance(target, Path) else f"refused {path}: {target}")
 
 
-def _judged(
+def check_names(pictures: list[Path], out: Path, made: str) -> None:
+    """Raise InvalidRequest when PNGs in `out`, named as the pictures, would overwrite each other or a picture."""
+    doubles = [stem for stem, count in Counter(path.stem for path in pictures).items() if count > 1]
+    if doubles:
+        raise InvalidRequest(
+            f"Several pictures are named {doubles[0]!r}, so their {made} would overwrite each other. Take them apart."
+        )
+    targets = {(out / f"{path.stem}.png").resolve() for path in pictures}
+    if lost := [path for path in pictures if path.resolve() in targets]:
+        raise InvalidRequest(f"The {made} in {out} would overwrite {lost[0]}. Choose another --out.")
+
+
+def judged(
     pictures: list[Path], judge: Callable[[Path], Any], refuse: Callable[[str], Any]
 ) -> Iterator[tuple[Path, Any]]:
     """Each picture with its judgement or its refusal; ImageNotReadable at the end when none could be read."""

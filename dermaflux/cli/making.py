@@ -2,7 +2,8 @@
 
 from dataclasses import replace
 
-from dermaflux.cli.commands import Caption, Generate, SamplingFlags
+from dermaflux.cli.commands import Caption, Generate
+from dermaflux.cli.flags import SamplingFlags
 from dermaflux.cli.output import progress_bar, write_line
 from dermaflux.domain.caption import parse
 from dermaflux.domain.errors import InvalidCaption, InvalidRequest

@@ -15,10 +15,12 @@ from dermaflux.domain.errors import InvalidRequest
 
 PROGRAM = "python -m dermaflux"
 VERBS = (
-    "caption", "generate", "measure", "classify", "segment", "export", "import", "provenance", "doctor", "evaluate",
-    "duplicates", "import-real", "purge", "forget",
+    "caption", "generate", "measure", "classify", "segment", "explain", "strip", "export", "import", "provenance",
+    "doctor", "evaluate", "duplicates", "import-real", "purge", "forget",
 )  # fmt: skip
-EVALUATIONS = ("adherence", "quality", "memorisation", "diversity", "artefacts", "coverage", "probe")
+EVALUATIONS = (
+    "adherence", "quality", "memorisation", "diversity", "artefacts", "coverage", "classifier", "probe",
+)  # fmt: skip
 _DESCRIPTION = "DermaFlux: synthetic skin lesion images from clinical descriptions. For research, not a medical device."
 
 

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 ATTRIBUTES = ("asymmetry", "border", "num_colours")
 DIAGNOSIS = "diagnosis"
 MEASURED = (*ATTRIBUTES, "mask_area", "malignant")
-_LEVELS: Mapping[str, tuple[float, ...]] = MappingProxyType({
+LEVELS: Mapping[str, tuple[float, ...]] = MappingProxyType({
     "asymmetry": tuple(ASYMMETRY_WORDS),
     "border": tuple(BORDER_WORDS),
     "num_colours": tuple(range(1, len(Colour) + 1)),
@@ -92,10 +92,10 @@ class AdherenceReport:
 def sweep_points(bases: Sequence[LesionSpec]) -> tuple[SweepPoint, ...]:
     """Every attribute through all its levels from each base, then every diagnosis from the first base."""
     moved = [
-        SweepPoint(attribute=attribute, level=level, spec=_moved(base, attribute, level))
+        SweepPoint(attribute=attribute, level=level, spec=moved_spec(base, attribute, level))
         for base in bases
         for attribute in ATTRIBUTES
-        for level in _LEVELS[attribute]
+        for level in LEVELS[attribute]
     ]
     turned = [
         SweepPoint(
@@ -111,6 +111,13 @@ def middle_spec(diagnosis: Diagnosis) -> LesionSpec:
     return LesionSpec(
         asymmetry=1.0, border=4.0, colours=typical_colours(3, diagnosis), diagnosis=diagnosis
     )
+
+
+def moved_spec(base: LesionSpec, attribute: str, level: float) -> LesionSpec:
+    """The spec with one of ATTRIBUTES at another level and the rest held. Raises InvalidRequest as LesionSpec does."""
+    if attribute == "num_colours":
+        return replace(base, colours=typical_colours(int(level), base.diagnosis))
+    return replace(base, **{attribute: level})
 
 
 def run_sweep(
@@ -135,12 +142,6 @@ def adherence_report(samples: Sequence[SweepSample]) -> AdherenceReport:
         },
         malignant_auc=_malignant_auc(_of(samples, DIAGNOSIS)),
     )
-
-
-def _moved(base: LesionSpec, attribute: str, level: float) -> LesionSpec:
-    if attribute == "num_colours":
-        return replace(base, colours=typical_colours(int(level), base.diagnosis))
-    return replace(base, **{attribute: level})
 
 
 def _measured(assessment: Assessment) -> Mapping[str, float | None]:

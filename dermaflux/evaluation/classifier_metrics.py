@@ -12,9 +12,10 @@ from scipy.stats import norm
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score, roc_curve
 
 from dermaflux.domain.errors import InvalidRequest
+from dermaflux.evaluation.reliability import expected_calibration_error
+from dermaflux.evaluation.scores import checked_scores
 
 MIN_TPR_OF_PAUC = 0.80
-NUM_BINS_ECE = 15
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +45,7 @@ def binary_metrics(labels: Sequence[int] | np.ndarray, scores: np.ndarray, *, th
 
     Raises InvalidRequest unless both classes occur and all scores are numbers in 0..1.
     """
-    truth, scores = _checked(labels, scores)
+    truth, scores = checked_scores(labels, scores)
     called = scores >= threshold
     sensitivity, specificity = float(called[truth].mean()), float((~called[~truth]).mean())
     return {
@@ -69,7 +70,7 @@ def binary_metrics(labels: Sequence[int] | np.ndarray, scores: np.ndarray, *, th
 
 def auc(labels: Sequence[int] | np.ndarray, scores: np.ndarray) -> float:
     """Area under the ROC curve; ties count a half."""
-    truth, scores = _checked(labels, scores)
+    truth, scores = checked_scores(labels, scores)
     return float(roc_auc_score(truth, scores))
 
 
@@ -101,7 +102,7 @@ def partial_auc_above_tpr(
     labels: Sequence[int] | np.ndarray, scores: np.ndarray, min_tpr: float = MIN_TPR_OF_PAUC
 ) -> float:
     """The area between the ROC curve and the line TPR = min_tpr: 0 .. 1 - min_tpr (ISIC 2024's measure)."""
-    truth, scores = _checked(labels, scores)
+    truth, scores = checked_scores(labels, scores)
     # Mirrored, the top strip of the curve is the left strip of the curve of (not truth, -score).
     false_rate, true_rate, _ = roc_curve(~truth, -scores, drop_intermediate=False)
     limit = 1 - min_tpr
@@ -110,21 +111,11 @@ def partial_auc_above_tpr(
     return float(np.trapezoid(np.append(true_rate[inside], edge), np.append(false_rate[inside], limit)))
 
 
-def expected_calibration_error(
-    labels: Sequence[int] | np.ndarray, scores: np.ndarray, num_bins: int = NUM_BINS_ECE
-) -> float:
-    """Mean |score - frequency| over equal-width bins, weighted by their pictures (Naeini 2015)."""
-    truth, scores = _checked(labels, scores)
-    bins = np.minimum((scores * num_bins).astype(int), num_bins - 1)
-    gaps = np.bincount(bins, weights=scores - truth, minlength=num_bins)
-    return float(np.abs(gaps).sum() / len(scores))
-
-
 def bootstrap_auc(
     labels: Sequence[int] | np.ndarray, scores: np.ndarray, clusters: Sequence[str], how: Bootstrap | None = None
 ) -> Interval:
     """AUC with a percentile interval from resampling clusters (lesions); all resamples at once."""
-    truth, scores = _checked(labels, scores)
+    truth, scores = checked_scores(labels, scores)
     how = how or Bootstrap()
     found = np.concatenate([weighted_auc(truth, scores, block) for block in resample_weights(clusters, how)])
     return interval_of(auc(truth, scores), found, how)
@@ -138,7 +129,7 @@ def bootstrap_metrics(
     how: Bootstrap | None = None,
 ) -> dict[str, Interval]:
     """Intervals of any metrics `f(labels, scores)` over the same resamples of clusters."""
-    truth, scores = _checked(labels, scores)
+    truth, scores = checked_scores(labels, scores)
     how = how or Bootstrap()
     drawn: dict[str, list[float]] = {name: [] for name in metrics}
     for block in resample_weights(clusters, how):
@@ -155,8 +146,8 @@ def compare_auc(labels: Sequence[int] | np.ndarray, first: np.ndarray, second: n
 
     DeLong's test in the fast form of Sun and Xu (IEEE SPL 2014); it takes pictures as independent.
     """
-    truth, first = _checked(labels, first)
-    _, second = _checked(labels, second)
+    truth, first = checked_scores(labels, first)
+    _, second = checked_scores(labels, second)
     placed = [_placements(truth, scores) for scores in (first, second)]
     positive = np.cov(np.stack([part[0] for part in placed]))
     negative = np.cov(np.stack([part[1] for part in placed]))
@@ -212,16 +203,5 @@ def interval_of(value: float, drawn: np.ndarray, how: Bootstrap) -> Interval:
 
 
 def _roc(labels: Sequence[int] | np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    truth, scores = _checked(labels, scores)
+    truth, scores = checked_scores(labels, scores)
     return roc_curve(truth, scores, drop_intermediate=False)
-
-
-def _checked(labels: Sequence[int] | np.ndarray, scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    truth, scores = np.asarray(labels), np.asarray(scores, dtype=np.float64)
-    if truth.ndim != 1 or truth.shape != scores.shape:
-        raise InvalidRequest(f"labels {truth.shape} and scores {scores.shape} must be two equally long lists.")
-    if not np.isin(truth, (0, 1)).all() or truth.all() or not truth.any():
-        raise InvalidRequest("labels must be 0 or 1 and hold both. Figures need positive and negative pictures.")
-    if not (np.isfinite(scores).all() and scores.min() >= 0 and scores.max() <= 1):
-        raise InvalidRequest("scores must be probabilities, numbers within 0 to 1.")
-    return truth.astype(bool), scores

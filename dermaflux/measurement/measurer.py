@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from dermaflux.domain.errors import InvalidRequest, NotMeasurable
+from dermaflux.domain.lesion import SkinTone
 from dermaflux.domain.records import Measurement
 from dermaflux.measurement.calibration import CALIBRATION_NAME, Calibration
 from dermaflux.measurement.masks import (
@@ -19,7 +20,8 @@ from dermaflux.measurement.masks import (
     check_measurable,
     lesion_mask,
 )
-from dermaflux.measurement.raw import RawMeasures, raw_measures
+from dermaflux.measurement.raw import RawMeasures, raw_measures, skin_angle
+from dermaflux.measurement.skin import skin_tone
 
 SEGMENTER_FOLDER = "segmenter"
 CALIBRATION_FOLDER = "measurement"
@@ -85,6 +87,19 @@ class Measurer:
             image.size, Image.Resampling.BICUBIC
         )
         return np.asarray(full) > 127
+
+    def skin_tone(self, image: Image.Image) -> SkinTone | None:
+        """The skin type that the skin around the lesion looks like, an estimate; None where too little of it is seen.
+
+        It is asked of lesions too that cannot be measured, such as those the frame cuts.
+        """
+        try:
+            picture = analysis_picture(image)
+            found = lesion_mask(self._segmenter.probability(picture), picture.size)
+            angle = skin_angle(np.asarray(picture), found)
+        except NotMeasurable:
+            return None
+        return None if angle is None else skin_tone(angle)
 
     def _certain_mask(self, picture: Image.Image) -> np.ndarray:
         probability = self._segmenter.probability(picture)

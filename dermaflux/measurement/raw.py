@@ -19,7 +19,7 @@ from dermaflux.measurement.colour import (
     skin_lab,
 )
 from dermaflux.measurement.masks import frame_share
-from dermaflux.measurement.skin import skin_measures
+from dermaflux.measurement.skin import ita_degrees, skin_measures
 from dermaflux.measurement.window import lesion_window
 
 MEASURES_VERSION = "1"
@@ -56,3 +56,10 @@ def raw_measures(rgb: np.ndarray, mask: np.ndarray) -> RawMeasures:
         "frame_share": frame_share(mask),
     }
     return RawMeasures(values={name: float(value) for name, value in values.items()}, shares=shares)
+
+
+def skin_angle(rgb: np.ndarray, mask: np.ndarray) -> float | None:
+    """The `ita_degrees` of `raw_measures` alone, None where these leave it out. Raises NotMeasurable for no lesion."""
+    window = lesion_window(rgb, mask)
+    skin = skin_lab(window, clean_regions(window))
+    return None if skin is None else ita_degrees(float(skin[0]), float(skin[2]))

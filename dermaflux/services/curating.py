@@ -18,7 +18,7 @@ from dermaflux.curation.records import (
 from dermaflux.domain.lesion import choice
 from dermaflux.domain.records import Assessment, StoredImage, Verdict
 from dermaflux.services.deduplicating import Deduplicating
-from dermaflux.services.records import OnStep
+from dermaflux.services.records import Explanation, OnStep
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -48,12 +48,9 @@ class Curating(Deduplicating):
         with Image.open(io.BytesIO(self._store().read_png(image_id))) as picture:
             return picture.convert("RGB")
 
-    def saliency_overlay(self, image_id: str) -> "Image.Image":
-        """Where the classifier looked: a heat map over the stored image, in its size."""
-        from dermaflux.classification import overlay
-
-        picture = self.stored_picture(image_id)
-        return overlay(picture, self._classifier().saliency(picture))
+    def explain(self, image: "str | Image.Image") -> Explanation:
+        """Where the classifier looked on a stored image, by its id, or on any picture."""
+        return super().explain(self.stored_picture(image) if isinstance(image, str) else image)
 
     def assess(self, image: "str | Image.Image") -> Assessment:
         """Measure and classify a stored image, by its id, or any picture."""

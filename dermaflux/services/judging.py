@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermaflux.domain.errors import ModelNotAvailable
+from dermaflux.domain.lesion import SkinTone
 from dermaflux.domain.records import Assessment, Measurement, Prediction
 from dermaflux.services import pictures
+from dermaflux.services.records import Explanation
 from dermaflux.services.wiring import Wiring
 
 if TYPE_CHECKING:
@@ -49,6 +51,30 @@ class Judging(Wiring):
         mask = self._measurer().segment(image)
         return Image.fromarray(mask.astype("uint8") * 255)
 
+    def skin_tone(self, image: "Image.Image") -> SkinTone | None:
+        """The skin type that the skin around the lesion looks like: an estimate, None where too little is seen."""
+        return self._measurer().skin_tone(image)
+
+    def explain(self, image: "Image.Image") -> Explanation:
+        """Where the classifier looked, how far the map names what it rests on, and how much of it is on the lesion."""
+        from dermaflux.classification import overlay
+
+        classifier = self._classifier()
+        prediction = classifier.predict([image])[0]
+        if prediction.malignant is None or prediction.threshold is None:
+            return Explanation(refused=prediction.refused)
+        where = classifier.saliency(image)
+        found = classifier.faithfulness(image, where, malignant=prediction.malignant >= prediction.threshold)
+        inside, area = self._lesion_shares(image, where)
+        return Explanation(
+            malignant=prediction.malignant,
+            deletion=found.deletion,
+            insertion=found.insertion,
+            inside_lesion_share=inside,
+            lesion_area=area,
+            overlay=overlay(image, where),
+        )
+
     def lesion_embedder(self, features: Path | None = None) -> Callable[[Sequence["Image.Image"]], "np.ndarray"]:
         """What gives images the (N, D) features in which copies are looked for: the embedded descriptor, or a model.
 
@@ -74,6 +100,10 @@ class Judging(Wiring):
     def classify_file(self, path: Path) -> Prediction:
         """Classify a picture file. Raises ImageNotReadable."""
         return self.classify(self.open_picture(path))
+
+    def explain_file(self, path: Path) -> Explanation:
+        """Explain the classifier's view of a picture file. Raises ImageNotReadable."""
+        return self.explain(self.open_picture(path))
 
     def segment_file(self, path: Path) -> "Image.Image":
         """The lesion mask of a picture file: mode L, 0 or 255, in its size. Raises ImageNotReadable."""
@@ -101,3 +131,14 @@ class Judging(Wiring):
     def write_whole(self, path: Path, content: bytes) -> None:
         """Write a file so that nobody ever sees half of it. Raises StorageNotWritable."""
         pictures.write_whole(path, content)
+
+    def _lesion_shares(self, image: "Image.Image", where: "np.ndarray") -> tuple[float | None, float | None]:
+        """The share of a map (H, W) inside the lesion, and the lesion's share of the frame; None without a lesion."""
+        try:
+            mask = self._measurer().segment(image)
+        except ModelNotAvailable:  # the map is good without it
+            return None, None
+        total = float(where.sum())
+        if not mask.any() or not total:
+            return None, None
+        return float(where[mask].sum()) / total, float(mask.mean())

@@ -1,7 +1,8 @@
 """Reads the real pictures an evaluation compares with: a folder or a zip, with a table of facts if there is one.
 
 The table is metadata.csv inside, or (for an archive such as ham10000_224.zip) a CSV beside it whose name begins
-the archive's. Known columns: file_name or image_id, split, lesion_id, diagnosis or dx. Pixels are read one by one.
+the archive's. Known columns: file_name or image_id, split, lesion_id, diagnosis or dx, and of the patient age, sex, and
+site or localization. Pixels are read one by one.
 """
 
 import csv
@@ -16,11 +17,12 @@ from typing import Self
 
 from PIL import Image
 
-from dermaflux.domain.errors import DataNotFound, ImageNotReadable
+from dermaflux.domain.errors import DataNotFound, ImageNotReadable, InvalidRequest
 from dermaflux.domain.lesion import Diagnosis, choice
 from dermaflux.services.pictures import SUFFIXES, open_picture
 
 _TABLE = "metadata.csv"
+_UNKNOWN = ("", "unknown", "nan", "none", "null")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +32,9 @@ class RealPicture:
     name: str
     lesion_id: str
     diagnosis: Diagnosis | None = None
+    age: float | None = None
+    sex: str | None = None
+    site: str | None = None
 
 
 class RealPictures:
@@ -146,4 +151,23 @@ def _picture(name: str, rows: Mapping[str, Mapping[str, str]], split: str) -> Re
         name=name,
         lesion_id=row.get("lesion_id") or name,
         diagnosis=choice("diagnosis", diagnosis, Diagnosis) if diagnosis else None,
+        age=_age(row, name),
+        sex=_known(row.get("sex")),
+        site=_known(row.get("site") or row.get("localization")),
     )
+
+
+def _known(value: str | None) -> str | None:
+    """What a cell says in small letters, None where it says nothing."""
+    text = (value or "").strip().lower()
+    return None if text in _UNKNOWN else text
+
+
+def _age(row: Mapping[str, str], name: str) -> float | None:
+    text = _known(row.get("age"))
+    if text is None:
+        return None
+    try:
+        return float(text)
+    except ValueError:
+        raise InvalidRequest(f"The age of {name} is {text!r}, not a number of years. Correct the table.") from None

@@ -8,7 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermaflux.domain.records import Assessment, Measurement, Prediction, StoredImage
+from dermaflux.domain.records import (
+    Assessment,
+    GeneratedImage,
+    Measurement,
+    Prediction,
+    StoredImage,
+)
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -128,6 +134,65 @@ class AdapterChoice:
     """A LoRA on offer."""
 
     name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """Where the classifier looked on one picture, and how far that can be believed; or why it looked at nothing.
+
+    overlay: the picture under its saliency map. deletion (low is good) and insertion (high is good) are 0..1;
+    inside_lesion_share: the share of the map inside the lesion's mask, which covers lesion_area of the frame; both are
+    None where no lesion is found or no segmenter is installed. A low share says that it looked at something else.
+    """
+
+    malignant: float | None = None
+    deletion: float | None = None
+    insertion: float | None = None
+    inside_lesion_share: float | None = None
+    lesion_area: float | None = None
+    overlay: "Image.Image | None" = None
+    refused: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict, without the overlay; null for what was refused."""
+        return {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "overlay"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StripStep:
+    """One value of the attribute that moves: the lesion asked for, its image, and what was found on it.
+
+    `measured` is the same attribute as measured on the image, None where it was refused.
+    """
+
+    attribute: str
+    value: float
+    generated: GeneratedImage
+    assessment: Assessment
+
+    @property
+    def malignant(self) -> float | None:
+        """P(malignant), None where it was refused."""
+        return self.assessment.prediction.malignant
+
+    @property
+    def measured(self) -> float | None:
+        """The attribute as measured on the image, None where it was refused."""
+        return getattr(self.assessment.measurement, self.attribute)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A JSON-ready dict, without the pixels."""
+        request, found = self.generated.request, self.assessment
+        return {
+            "attribute": self.attribute,
+            "value": self.value,
+            "spec": request.spec.to_dict() if request.spec else None,
+            "caption": request.caption,
+            "seed": self.generated.seed,
+            "malignant": self.malignant,
+            "measured": self.measured,
+            "refused": found.prediction.refused or found.measurement.refused,
+        }
 
 
 def assessment_of(stored: StoredImage) -> Assessment:

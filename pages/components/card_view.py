@@ -16,6 +16,7 @@ from dermaflux.domain.lesion import (
     LesionSpec,
 )
 from dermaflux.domain.records import StoredImage
+from dermaflux.services.records import Explanation
 
 Card = dict[str, Any]
 TOP_DIAGNOSES = 3
@@ -70,6 +71,18 @@ def stored_card(stored: StoredImage, *, key: str, title: str, picture: str) -> C
         "caption": str(stored.generated.get("caption", "")),
         "details": _details(stored),
     }
+
+
+def saliency_note(found: Explanation) -> str:
+    """The scores of a saliency map in few words, without what is not known."""
+    words = []
+    if found.inside_lesion_share is not None and found.lesion_area is not None:
+        words.append(
+            f"{found.inside_lesion_share:.0%} of the map lies inside the lesion, which fills {found.lesion_area:.0%}"
+        )
+    if found.deletion is not None and found.insertion is not None:
+        words.append(f"deletion {found.deletion:.2f}, insertion {found.insertion:.2f}")
+    return "; ".join(words)
 
 
 def requested_of(stored: StoredImage) -> LesionSpec | None:

@@ -103,6 +103,7 @@ def test_from_sliders_to_a_zip_with_provenance(page):
 
     cards.first.get_by_role("button", name="Show saliency").click()
     expect(cards.first.locator(".df-overlay")).to_be_visible()
+    expect(cards.first.locator(".df-saliency-note")).to_contain_text("deletion")
     cards.first.get_by_role("button", name="Accept").click()
     expect(cards.first.locator(".df-verdict")).to_have_text("✓ accepted")
     cards.nth(1).focus()

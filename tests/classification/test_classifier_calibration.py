@@ -6,7 +6,7 @@ from scipy.special import log_softmax, softmax
 
 from dermaflux.classification.calibration import Calibration, fit, identity
 from dermaflux.domain.errors import InvalidRequest
-from dermaflux.evaluation.classifier_metrics import expected_calibration_error
+from dermaflux.evaluation.reliability import expected_calibration_error
 
 MALIGNANT = (False, False, True)
 

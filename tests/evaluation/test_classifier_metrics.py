@@ -142,3 +142,33 @@ def test_delong_agrees_with_the_paired_bootstrap():
 def test_what_cannot_be_scored_is_refused(labels, scores, why):
     with pytest.raises(InvalidRequest, match=why):
         cm.auc(labels, np.array(scores))
+
+
+def test_the_partial_area_is_the_one_the_isic_2024_challenge_scores():
+    """Its metric takes sklearn's standardised area of the mirrored curve and undoes the standardising."""
+    labels, scores = _noisy(300, 11)
+    max_fpr = 1 - 0.80
+    standard = roc_auc_score(1 - labels, -scores, max_fpr=max_fpr)
+    low, high = 0.5 * max_fpr**2, max_fpr
+    assert cm.partial_auc_above_tpr(labels, scores) == pytest.approx(low + (high - low) * (standard - 0.5) / 0.5)
+
+
+def test_the_standard_error_of_a_published_example():
+    """109 CT pictures rated 1 to 5 (Hanley and McNeil 1982); DeLong's standard error as Stata's manual prints it.
+
+    A constant second score has area .5 and no variance, so the test's p value gives the error of the first alone.
+    """
+    ratings = np.arange(1, 6) / 5
+    normal, abnormal = (33, 6, 6, 11, 2), (3, 2, 2, 11, 33)
+    scores = np.concatenate([np.repeat(ratings, normal), np.repeat(ratings, abnormal)])
+    labels = np.repeat([0, 1], [sum(normal), sum(abnormal)])
+    difference, p_value = cm.compare_auc(labels, scores, np.full(109, 0.5))
+    assert difference + 0.5 == pytest.approx(0.8932, abs=5e-5)
+    assert difference / norm.isf(p_value / 2) == pytest.approx(0.0307, abs=5e-5)
+
+
+def test_operating_points_of_published_examples():
+    """torchmetrics' documentation of BinarySensitivityAtSpecificity and BinarySpecificityAtSensitivity."""
+    labels, scores = [0, 1, 1, 1], np.array([0.0, 0.5, 0.4, 0.1])
+    assert cm.sensitivity_at_specificity(labels, scores, 0.5) == 1.0
+    assert cm.specificity_at_sensitivity(labels, scores, 0.5) == 1.0

@@ -11,6 +11,7 @@ from dermaflux.domain.errors import InvalidRequest, ModelNotAvailable
 from dermaflux.domain.lesion import Colour
 from dermaflux.measurement.colour import PALETTE_RGB
 from dermaflux.measurement.measurer import Measurer
+from dermaflux.measurement.skin import skin_tone
 
 MODELS = Path(__file__).parents[2] / "assets" / "models"
 
@@ -136,6 +137,15 @@ def test_the_record_is_json_and_the_same_each_time(measurer, draw) -> None:
     assert {"asymmetry_shape", "border_abruptness", "border_irregularity", "ita_degrees"} <= set(
         first.raw
     )
+
+
+def test_the_skin_tone_is_that_of_the_measured_angle_and_none_without_skin(measurer, draw) -> None:
+    image, _ = draw(224).picture(draw(224).shape(disc))
+    assert measurer.skin_tone(image) == skin_tone(measurer.measure(image).raw["ita_degrees"])
+    assert measurer.skin_tone(Image.new("RGB", (224, 224), (214, 170, 150))) is None
+    cut = image.crop((70, 0, 224, 224))
+    assert measurer.measure(cut).refused is not None
+    assert measurer.skin_tone(cut) == measurer.skin_tone(image), "what cannot be measured still shows skin"
 
 
 def test_a_mask_of_another_size_is_the_callers_mistake(measurer, draw) -> None:

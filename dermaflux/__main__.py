@@ -42,6 +42,7 @@ _MODULES: Mapping[type, str] = {
     commands.Diversity: "evaluating",
     commands.Artefacts: "evaluating",
     commands.Coverage: "evaluating",
+    commands.Probe: "probing",
     commands.Duplicates: "duplicating",
     commands.ImportReal: "importing",
     commands.Purge: "retaining",

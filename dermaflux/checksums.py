@@ -52,3 +52,11 @@ def differences(models_dir: Path) -> tuple[str, ...]:
     changed = [f"{name} was changed" for name in stated if name in found and found[name] != stated[name]]
     unknown = [f"{name} is not stated" for name in found if name not in stated]
     return tuple(missing + changed + unknown)
+
+
+def content_id(model: Path) -> str:
+    """One sha256 of a model's file, or of all files of its folder with their names: another one, other weights."""
+    if model.is_file():
+        with model.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest()
+    return hashlib.sha256(json.dumps(model_checksums(model)).encode()).hexdigest()

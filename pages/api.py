@@ -1,6 +1,6 @@
 """The endpoints for programs, under stable names.
 
-/compose_caption, /generate, /decide, /undo, /classify_sample and /measure_sample are here; /export
+/compose_caption, /generate, /decide, /undo, /classify_sample, /measure_sample and /probe are here; /export
 belongs to the Dataset tab, since it answers with a file. They are typed, and apart from the components, so
 that a new layout never breaks a script. Classifying and measuring act on a stored generated image by
 its id; no endpoint takes a picture.
@@ -13,9 +13,10 @@ import gradio as gr
 
 from dermaflux.domain.lesion import Diagnosis, LesionSpec, choice, typical_colours
 from dermaflux.domain.records import DISCLAIMER, SamplingRequest
-from dermaflux.services.records import Ended, Finished, Preview
+from dermaflux.services.records import Ended, Finished, Preview, ProbeRequest, ProbeStep
 from pages.components.caption_text import requested_spec
 from pages.page import FOLLOW_QUEUE, in_words, user_of
+from pages.probe_panel import PROBE_QUEUE
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -30,6 +31,7 @@ def add_api(services: "Services") -> None:
         gr.api(function, api_name=function.__name__, queue=False)
     for function in (endpoints.classify_sample, endpoints.measure_sample):
         gr.api(function, api_name=function.__name__, concurrency_limit=None)
+    gr.api(endpoints.probe, api_name="probe", concurrency_id=PROBE_QUEUE, concurrency_limit=1)
     gr.api(
         endpoints.generate, api_name="generate", concurrency_id=FOLLOW_QUEUE, concurrency_limit=None
     )
@@ -144,6 +146,21 @@ class Endpoints:
     def measure_sample(self, image_id: str) -> Answer:
         """Asymmetry, border and colours measured on a stored generated image."""
         return self._services.assess(image_id).measurement.to_dict()
+
+    @in_words
+    def probe(
+        self, dataset: str, real: str | None = None, num_real: int | None = None, seed: int = 0
+    ) -> Iterator[Answer]:
+        """Do the accepted images help? real: a set of real pictures by its name here; num_real: learn from so many.
+
+        Streams {state, doing, done, total}; the last answer is the report, with state done.
+        """
+        request = ProbeRequest(dataset=dataset, real=self._services.real_set(real), num_real=num_real, seed=seed)
+        for event in self._services.probe(request):
+            if isinstance(event, ProbeStep):
+                yield {"state": "running", "doing": event.doing, "done": event.done, "total": event.total}
+            else:
+                yield {"state": "done", **event.to_dict(), "statement": DISCLAIMER}
 
     def _answers(self, job_id: str) -> Iterator[Answer]:
         answer: Answer = {

@@ -1,4 +1,4 @@
-"""The Dataset tab: what was generated, by verdict and page; verdicts, undo, and the export as one zip."""
+"""The Dataset tab: what was generated, by verdict and page; verdicts, undo, the export as one zip, and the probe."""
 
 from typing import TYPE_CHECKING
 
@@ -9,6 +9,7 @@ from pages.components.dataset_picker import counts_html, dataset_picker
 from pages.components.web import plain_html
 from pages.dataset_actions import FILTERS, FIRST_PLACE, FORMATS, PAGE_SIZE, DatasetActions
 from pages.page import IN_WORDS
+from pages.probe_panel import probe_panel
 from pages.review import ReviewActions, wire_review
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
         counts = plain_html(counts_html(None), elem_id="dataset-counts")
         undo = gr.Button("Undo last verdict", elem_classes="df-minor", min_width=140, scale=0)
     export = _export_row()
+    probe_panel(services, dataset, tab)
     with gr.Row(elem_classes="df-bar df-bar-pages"):
         shown = gr.Radio(FILTERS, value=FILTERS[0][1], show_label=False, container=False,
                          elem_classes="df-segments df-filter", elem_id="dataset-filter", scale=2)  # fmt: skip

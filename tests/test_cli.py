@@ -120,7 +120,7 @@ def test_caption_needs_neither_torch_nor_a_database(tmp_path):
         (["captoin"], "captoin is not known. Did you mean caption? Choose one of: caption, generate"),
         (["evaluate", "qualty"], "qualty is not known. Did you mean quality?"),
         (["measure"], "No picture was named"),
-        (["evaluate"], "adherence, quality, memorisation, diversity, artefacts, coverage"),
+        (["evaluate"], "adherence, quality, memorisation, diversity, artefacts, coverage, probe"),
         (["export", "--dataset", "d", "--format", "zip", "--out", "o"], "--format is 'zip'"),
         (["generate", *LESION], "--out is missing"),
         (["generate", "--caption", "a lesion", *LESION, "--out", "o"], "Use one of the two"),
@@ -641,7 +641,7 @@ def test_evaluate_adherence_reports_every_slider(here, capsys, candidates):
 
 @pytest.mark.data
 def test_the_shared_archive_is_read_by_split_from_its_table(data_dir):
-    from dermaflux.cli.real_pictures import read_real
+    from dermaflux.services.real_pictures import read_real
 
     with read_real(data_dir / "ham10000_224.zip", "train", None, 0) as train:
         assert len(train.pictures) == 4212

@@ -144,7 +144,7 @@ def test_the_command_takes_in_what_evaluations_can_read(source, tmp_path, monkey
     monkeypatch.setenv("DERMAFLUX_DATA_DIR", str(tmp_path / "data"))
     assert main(["import-real", str(source), "--name", "mine"]) == 0
     assert "2 pictures in" in capsys.readouterr().out
-    from dermaflux.cli.real_pictures import read_real
+    from dermaflux.services.real_pictures import read_real
 
     with read_real(tmp_path / "data" / "real" / "mine", "val", None, 0) as real:
         assert [(p.lesion_id, str(p.diagnosis)) for p in real.pictures] == [("L1", "mel")]

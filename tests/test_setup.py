@@ -50,7 +50,7 @@ def imported_modules(path):
 @pytest.mark.parametrize(
     ("folder", "files"),
     [
-        ("dermaflux", ["requirements.txt", "requirements-c2pa.txt"]),
+        ("dermaflux", ["requirements.txt", "requirements-c2pa.txt", "requirements-scale.txt"]),
         ("pages", ["requirements.txt"]),
         ("training", ["requirements.txt", "requirements-dev.txt"]),
     ],

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torchvision.transforms import v2
 
 # Shape suffixes: B batch, C channels, H height, W width, K classes.
 
@@ -30,6 +31,10 @@ class AugmentConfig:
     mixup_probability: float = 0.3
     mixup_alpha: float = 0.3
     cutmix_probability: float = 0.1
+    randaugment_ops: int = 0
+    """RandAugment before the crop: how many of its operations a picture goes through; 0 none."""
+    randaugment_magnitude: int = 9
+    """How strong they are, 0..30."""
 
     def __post_init__(self) -> None:
         """Raise ValueError naming the field outside its range."""
@@ -37,6 +42,27 @@ class AugmentConfig:
             raise ValueError(f"min_scale is {self.min_scale}; it must lie in (0, 1]")
         if self.mixup_probability + self.cutmix_probability > 1:
             raise ValueError("mixup_probability and cutmix_probability exceed 1 together")
+        if self.randaugment_ops < 0 or not 0 <= self.randaugment_magnitude <= 30:
+            raise ValueError("randaugment_ops must be 0 or more and randaugment_magnitude within 0..30")
+
+    @classmethod
+    def none(cls) -> "AugmentConfig":
+        """Whole frames, only turned and mirrored: a lesion has no upright position."""
+        return cls(
+            min_scale=1.0, squeeze=(1.0, 1.0), rotation_degrees=0.0, brightness=0.0, contrast=0.0, saturation=0.0,
+            white_balance=0.0, mixup_probability=0.0, cutmix_probability=0.0,
+        )  # fmt: skip
+
+
+def randaugmented(frames_BHWC: Tensor, config: AugmentConfig) -> Tensor:
+    """uint8 frames, each through `randaugment_ops` random operations (Cubuk 2020, arXiv 1909.13719).
+
+    torchvision draws from torch's global generator; seed it.
+    """
+    if not config.randaugment_ops:
+        return frames_BHWC
+    change = v2.RandAugment(config.randaugment_ops, config.randaugment_magnitude)
+    return torch.stack([change(frame.permute(2, 0, 1)).permute(1, 2, 0) for frame in frames_BHWC])
 
 
 def random_views(frames_BHWC: Tensor, size_px: int, config: AugmentConfig, rng: torch.Generator) -> Tensor:

@@ -20,14 +20,6 @@ def save_checkpoint(state: dict[str, Any], path: Path) -> None:
     os.replace(temporary, path)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Write a text file; an interruption leaves the earlier one whole."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
-
-
 def load_checkpoint(path: Path) -> dict[str, Any] | None:
     """The state of a checkpoint on the CPU, None when there is none. Raises ModelNotAvailable if broken."""
     if not path.is_file():

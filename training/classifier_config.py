@@ -6,25 +6,37 @@ from pathlib import Path
 from dermaflux.domain.errors import InvalidRequest
 from training.augmentation import AugmentConfig
 from training.precision import check_precision
+from training.synthetic_source import SyntheticConfig
+
+DIAGNOSIS, MALIGNANT = "diagnosis", "malignant"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataConfig:
-    """Where the pictures come from: HAM10000 in data_dir, or a user's own folder."""
+    """Where the pictures come from: HAM10000 in data_dir, a user's own folder, or a manifest of several sets."""
 
     data_dir: Path = Path("../shared/data")
     """Folder with ham10000.csv and its archives."""
     folder: Path | None = None
     """Your own folder instead: pictures with metadata.csv or metadata.jsonl (columns file_name, diagnosis, split)."""
+    manifest: Path | None = None
+    """A manifest of several sets instead (`training.build_manifest`)."""
+    classes: str = DIAGNOSIS
+    """diagnosis: the diagnoses that occur are the classes; malignant: benign and malignant are, as in the paper. The
+    first leaves out pictures that only say benign or malignant where others say more."""
     archive_px: int = 200
     """HAM10000 archive: 200 = whole frames 200x150, 224 = centre crops."""
     frame_px: tuple[int, int] = (200, 150)
-    """Width and height every picture is brought to in memory."""
+    """Width and height in memory: the largest centred crop of this shape. Square frames suit synthetic pictures."""
     limit: int | None = None
     """Use only about this many pictures of each split, every class kept."""
 
     def __post_init__(self) -> None:
         """Raise InvalidRequest naming the field outside its range."""
+        if self.folder is not None and self.manifest is not None:
+            raise InvalidRequest("data.folder and data.manifest are both given. Choose one source of real pictures.")
+        if self.classes not in (DIAGNOSIS, MALIGNANT):
+            raise InvalidRequest(f"classes is {self.classes!r}. Choose {DIAGNOSIS} or {MALIGNANT}.")
         if min(self.frame_px) < 16 or (self.limit is not None and self.limit < 8):
             raise InvalidRequest("frame_px must be 16 or more a side and limit 8 or more.")
 
@@ -34,6 +46,8 @@ class OptimConfig:
     """How the weights move. Rates are of AdamW; the schedule is a warm-up, then a cosine to zero."""
 
     epochs: int = 40
+    steps_per_epoch: int | None = None
+    """Optimiser steps that count as an epoch; None: as many as show each picture once. For equal step budgets."""
     max_minutes: float | None = None
     """Wall-clock budget: the schedule runs out when it does, however few epochs that was."""
     batch_size: int = 64
@@ -56,8 +70,8 @@ class OptimConfig:
 
     def __post_init__(self) -> None:
         """Raise InvalidRequest naming the field outside its range."""
-        if min(self.epochs, self.batch_size, self.patience) < 1:
-            raise InvalidRequest("epochs, batch_size and patience must be 1 or more.")
+        if min(self.epochs, self.batch_size, self.patience, self.steps_per_epoch or 1) < 1:
+            raise InvalidRequest("epochs, steps_per_epoch, batch_size and patience must be 1 or more.")
         if self.max_minutes is not None and not self.max_minutes > 0:
             raise InvalidRequest(f"max_minutes is {self.max_minutes}; it must be above 0.")
         if not 0 < self.layer_decay <= 1:
@@ -79,6 +93,8 @@ class ClassifierRun:
     """lite0_vit, stem_vit_small, stem_vit_tiny or any timm model name."""
     pretrained: bool = False
     """Start from ImageNet: lite0_vit from the package in `training/imagenet.py`, a timm model from the hub."""
+    weights: Path | None = None
+    """Start from these instead: a local weights file of the timm model, or the `model` folder of an earlier run."""
     size_px: int = 112
     early_size_px: int | None = None
     """Side of the training views in the first half of the schedule: smaller ones cost less."""
@@ -91,6 +107,7 @@ class ClassifierRun:
     resume: bool = False
     """Go on from the run's last checkpoint."""
     data: DataConfig = field(default_factory=DataConfig)
+    synthetic: SyntheticConfig = field(default_factory=SyntheticConfig)
     optim: OptimConfig = field(default_factory=OptimConfig)
     augment: AugmentConfig = field(default_factory=AugmentConfig)
 

@@ -6,19 +6,21 @@ It knows no network and no loss.
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 
 from dermaflux.classification.preprocessing import InputFacts, views
 from dermaflux.domain.errors import DataNotFound, InvalidRequest
-from dermaflux.domain.lesion import Diagnosis
+from dermaflux.domain.lesion import HAM_DIAGNOSES, Diagnosis
 from dermaflux.domain.records import Split
-from training.classifier_config import DataConfig
+from training.classifier_config import MALIGNANT, DataConfig
 from training.dataset import LesionDataset, load_folder, load_ham10000
 from training.lesion_records import LesionRecord, without_masks
-from training.pictures import FrameTransform
+from training.manifest import load_manifest
+from training.pictures import centre_crop
+from training.synthetic_source import refuse_synthetic
 
 log = logging.getLogger(__name__)
 HAM_NAME = "HAM10000, split train (Tschandl et al. 2018, CC BY-NC 4.0)"
@@ -26,15 +28,22 @@ HAM_NAME = "HAM10000, split train (Tschandl et al. 2018, CC BY-NC 4.0)"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainFrames:
-    """Frames (N, H, W, 3) uint8 and class index (N,) of the training pictures."""
+    """Frames (N, H, W, 3) uint8, class index (N,) and weight in sampling (N,) of the training pictures."""
 
     frames: torch.Tensor
     labels: torch.Tensor
+    weights: torch.Tensor
 
     def sampling_weights(self, balance: float, num_classes: int) -> torch.Tensor:
-        """1 / count ** balance of each picture's class, (N,)."""
+        """1 / count ** balance of each picture's class times its own weight, (N,)."""
         counts = torch.bincount(self.labels, minlength=num_classes).to(torch.float64)
-        return counts.clamp(min=1).pow(-balance)[self.labels]
+        return counts.clamp(min=1).pow(-balance)[self.labels] * self.weights
+
+    def with_others(self, others: "TrainFrames") -> "TrainFrames":
+        """These pictures, then the others."""
+        pairs = ((self.frames, others.frames), (self.labels, others.labels), (self.weights, others.weights))
+        frames, labels, weights = (torch.cat(pair) for pair in pairs)
+        return TrainFrames(frames=frames, labels=labels, weights=weights)
 
     def channel_statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel, in 0..1."""
@@ -54,16 +63,39 @@ class HeldOut:
 
 def open_data(config: DataConfig) -> LesionDataset:
     """The whole data set of a run, without masks, in its frame; broken rows are logged with their count."""
-    fit = _to_frame(config.frame_px)
-    if config.folder is None:
-        found = load_ham10000(config.data_dir, config.archive_px, fit)
-    else:
+    fit = centre_crop(*config.frame_px)
+    if config.manifest is not None:
+        found = load_manifest(config.manifest, fit)
+    elif config.folder is not None:
         found = load_folder(config.folder, fit)
+    else:
+        found = load_ham10000(config.data_dir, config.archive_px, fit)
+    if found.rejected:
         for row in found.rejected[:20]:
             log.warning("line %d left out: %s", row.line, row.reason)
         log.info("%d rows kept, %d left out", len(found), len(found.rejected))
+    refuse_synthetic(found)
     records = [without_masks(record) for record in found.records]
-    return LesionDataset(records, found.source, fit, found.rejected)
+    return in_classes(LesionDataset(records, found.source, fit, found.rejected), config.classes)
+
+
+def in_classes(data: LesionDataset, classes: str) -> LesionDataset:
+    """The data set told in the classes of a run: its diagnoses, or benign and malignant only."""
+    records = data.records
+    if classes == MALIGNANT:
+        records = [replace(record, diagnosis=record.diagnosis.side) for record in records]
+    elif named := [record for record in records if record.diagnosis in HAM_DIAGNOSES]:
+        if len(named) < len(records):
+            log.warning("%d pictures only say benign or malignant and are left out", len(records) - len(named))
+        records = named
+    return LesionDataset(records, data.source, data.fit, data.rejected)
+
+
+def data_name(config: DataConfig) -> str:
+    """What a checkpoint calls the pictures it has seen."""
+    if chosen := config.manifest or config.folder:
+        return chosen.name
+    return HAM_NAME
 
 
 def part(data: LesionDataset, split: Split, limit: int | None) -> LesionDataset:
@@ -82,10 +114,12 @@ def class_names_of(train: LesionDataset) -> tuple[str, ...]:
     return tuple(str(diagnosis) for diagnosis in Diagnosis if diagnosis in seen)
 
 
-def read_train(train: LesionDataset, class_names: Sequence[str]) -> TrainFrames:
-    """Decode every training picture once."""
+def read_train(train: LesionDataset, class_names: Sequence[str], weight: float = 1.0) -> TrainFrames:
+    """Decode every training picture once; each is drawn with `weight`."""
     frames = np.stack([np.asarray(image, dtype=np.uint8) for image, _, _ in train])
-    return TrainFrames(frames=torch.from_numpy(frames), labels=torch.from_numpy(_labels(train, class_names)))
+    labels = torch.from_numpy(_labels(train, class_names))
+    weights = torch.full((len(labels),), weight, dtype=torch.float64)
+    return TrainFrames(frames=torch.from_numpy(frames), labels=labels, weights=weights)
 
 
 def read_held_out(part: LesionDataset, class_names: Sequence[str], inputs: InputFacts) -> HeldOut:
@@ -115,7 +149,3 @@ def _thinned(records: Sequence[LesionRecord], limit: int) -> list[LesionRecord]:
         by_class.setdefault(record.diagnosis, []).append(record)
     share = limit / len(records)
     return [r for group in by_class.values() for r in group[: max(2, round(share * len(group)))]]
-
-
-def _to_frame(frame_px: tuple[int, int]):  # noqa: ANN202 - a FrameTransform maker, typed where it is used
-    return lambda picture: FrameTransform(size_px=frame_px)

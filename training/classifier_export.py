@@ -20,7 +20,7 @@ from dermaflux.classification.checkpoint import CheckpointFacts, malignant_class
 from dermaflux.classification.preprocessing import CROPS, InputFacts
 from dermaflux.evaluation.classifier_metrics import binary_metrics, youden_threshold
 from training.classifier_config import ClassifierRun
-from training.classifier_data import HAM_NAME, HeldOut, class_names_of, read_held_out
+from training.classifier_data import HAM_NAME, HeldOut, class_names_of, data_name, read_held_out
 from training.classifier_loop import held_out_logits
 from training.dataset import LesionDataset
 
@@ -31,9 +31,17 @@ NOTICE = "Non-commercial, research use only. Not a medical device; not for diagn
 
 
 def export(
-    run: ClassifierRun, network: nn.Module, inputs: InputFacts, train: LesionDataset, val: LesionDataset
+    run: ClassifierRun,
+    network: nn.Module,
+    inputs: InputFacts,
+    train: LesionDataset,
+    val: LesionDataset,
+    synthetic_sha256: str = "",
 ) -> CheckpointFacts:
-    """Choose on val, then write the checkpoint to the run's `model` folder and to export_dir if given."""
+    """Choose on val, then write the checkpoint to the run's `model` folder and to export_dir if given.
+
+    synthetic_sha256: the fingerprint of the synthetic pictures that joined the real ones of `train`.
+    """
     class_names = class_names_of(train)
     mask, device = malignant_classes(class_names), next(network.parameters()).device
     inputs, held, logits = _best_crop(network, inputs, val, class_names, device)
@@ -48,11 +56,11 @@ def export(
         threshold=threshold,
         num_turns=NUM_TURNS,
         data_sha256=train.fingerprint(),
-        data_name=HAM_NAME if run.data.folder is None else run.data.folder.name,
+        data_name=data_name(run.data),
         git_commit=git_commit(),
-        licence=HAM_LICENCE if run.data.folder is None else "as the training pictures",
+        licence=HAM_LICENCE if data_name(run.data) == HAM_NAME else "as the training pictures",
         notice=NOTICE,
-        training=_recipe(run),
+        training=_recipe(run) | {"synthetic_sha256": synthetic_sha256},
         metrics={"val": _val_metrics(truth, score, threshold, calibration.probabilities(logits), held)},
     )
     facts = save_checkpoint(run.run_dir / "model", network, facts)
@@ -109,4 +117,5 @@ def _recipe(run: ClassifierRun) -> dict[str, Any]:
     """What the weights came from, without the paths of the machine they were made on."""
     left_out = ("name", "runs_dir", "export_dir", "resume", "data", "device")
     kept = {key: value for key, value in asdict(run).items() if key not in left_out}
-    return json.loads(json.dumps(kept | {"frame_px": run.data.frame_px, "limit": run.data.limit}))
+    kept |= {"frame_px": run.data.frame_px, "limit": run.data.limit}
+    return json.loads(json.dumps(kept, default=lambda path: path.name))

@@ -16,7 +16,14 @@ from PIL import Image
 from dermaflux.domain.errors import DataNotFound, DermaFluxError, ImageNotReadable, InvalidRequest
 from dermaflux.domain.records import Split
 from training.lesion_records import LesionRecord, RejectedRow, folder_record, ham_record, table_rows
-from training.pictures import FrameTransform, PictureSource, check_image, decode_mask, decode_rgb
+from training.pictures import (
+    FrameTransform,
+    Pictures,
+    PictureSource,
+    check_image,
+    decode_mask,
+    decode_rgb,
+)
 
 HAM_ARCHIVES = {200: "ham10000_200x150.zip", 224: "ham10000_224.zip"}
 
@@ -30,7 +37,7 @@ class LesionDataset:
     def __init__(
         self,
         records: Sequence[LesionRecord],
-        source: PictureSource,
+        source: Pictures,
         fit: Callable[[Image.Image], FrameTransform] | None = None,
         rejected: Sequence[RejectedRow] = (),
     ) -> None:

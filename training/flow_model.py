@@ -23,10 +23,13 @@ class FlowModel(nn.Module):
 
     def forward(self, x_t: Tensor, times: Tensor, captions: list[str]) -> Tensor:
         """Velocity (B, C, h, w) at latents x_t (B, C, h, w) and times (B,) in 0..1 under captions."""
-        clip_ids, t5_ids = self.tokens(captions, x_t.device)
-        pooled = self.text_encoder(clip_ids).pooler_output
-        text = self.text_encoder_2(t5_ids)[0]
+        text, pooled = self.encode(captions, x_t.device)
         return flux_velocity(self.transformer, x_t, times, text, pooled)
+
+    def encode(self, captions: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
+        """The captions as the transformer reads them: of T5 (B, text_tokens, D), of CLIP (B, P)."""
+        clip_ids, t5_ids = self.tokens(captions, device)
+        return self.text_encoder_2(t5_ids)[0], self.text_encoder(clip_ids).pooler_output
 
     def tokens(self, captions: list[str], device: torch.device) -> tuple[Tensor, Tensor]:
         """Padded ids for CLIP (B, 77) and T5 (B, text_tokens), as FluxPipeline makes them."""

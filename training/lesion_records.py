@@ -11,16 +11,20 @@ from pathlib import Path
 from typing import Any
 
 from dermaflux.domain.errors import DataNotFound, InvalidRequest
-from dermaflux.domain.lesion import AGE_RANGE_YEARS, Diagnosis, Sex, Site, choice
+from dermaflux.domain.lesion import AGE_RANGE_YEARS, Diagnosis, Sex, Site, SkinTone, choice
 from dermaflux.domain.records import Split
 
-_UNKNOWN = ("", "unknown", "nan", "none", "null")
+UNKNOWN = ("", "unknown", "nan", "none", "null")
+"""What a cell says in lower case where nothing is known."""
 _BROKEN = "__broken__"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LesionRecord:
-    """One picture's facts. `lesion_id` groups pictures of one lesion: it never crosses a split."""
+    """One picture's facts. `lesion_id` groups pictures of one lesion: it never crosses a split.
+
+    `source` and `licence` are told by a manifest of several sets (`training.manifest`), else empty.
+    """
 
     image_id: str
     lesion_id: str
@@ -29,16 +33,25 @@ class LesionRecord:
     age: float | None = None
     sex: Sex | None = None
     site: Site | None = None
+    skin_tone: SkinTone | None = None
     image_path: str = ""
     mask_path: str | None = None
+    caption: str = ""
+    source: str = ""
+    licence: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedRow:
-    """A row of a user's table that could not be used, and why (line counts from 1, header included)."""
+    """A row of a table that could not be used, and why (line counts from 1, header included).
+
+    Of several tables `table` says which; `kind` is the reason without its particulars, for counting.
+    """
 
     line: int
     reason: str
+    table: str = ""
+    kind: str = ""
 
 
 def without_masks(record: LesionRecord) -> LesionRecord:
@@ -54,8 +67,8 @@ def ham_record(row: dict[str, str]) -> LesionRecord:
         split=Split(row["split"]),
         diagnosis=Diagnosis(row["dx"]),
         age=float(row["age"]) if row["age"] else None,
-        sex=Sex(row["sex"]) if row["sex"] not in _UNKNOWN else None,
-        site=Site(row["localization"]) if row["localization"] not in _UNKNOWN else None,
+        sex=Sex(row["sex"]) if row["sex"] not in UNKNOWN else None,
+        site=Site(row["localization"]) if row["localization"] not in UNKNOWN else None,
         image_path=f"images/{row['image_id']}.jpg",
         mask_path=f"masks/{row['image_id']}.png",
     )
@@ -89,23 +102,24 @@ def folder_record(row: dict[str, Any]) -> LesionRecord:
     if broken := row.get(_BROKEN):
         raise InvalidRequest(f"The line {broken}.")
     text = {str(k).strip(): str(v).strip() for k, v in row.items() if v is not None and k is not None}
-    known = {k: v for k, v in text.items() if v.lower() not in _UNKNOWN}
-    name = _inside(known.get("file_name", ""))
+    known = {k: v for k, v in text.items() if v.lower() not in UNKNOWN}
+    name = inside(known.get("file_name", ""))
     mask = known.get("mask_name")
     return LesionRecord(
         image_id=known.get("image_id", Path(name).stem),
         lesion_id=known.get("lesion_id", name),
         split=choice("split", known.get("split", "train"), Split),
         diagnosis=choice("diagnosis", known.get("diagnosis", known.get("dx", "")), Diagnosis),
-        age=_age(known.get("age")),
+        age=age_of(known.get("age")),
         sex=choice("sex", known["sex"].lower(), Sex) if "sex" in known else None,
         site=choice("site", known["site"].lower(), Site) if "site" in known else None,
         image_path=name,
-        mask_path=_inside(mask) if mask else None,
+        mask_path=inside(mask) if mask else None,
     )
 
 
-def _inside(name: str) -> str:
+def inside(name: str) -> str:
+    """The name as it is. Raises InvalidRequest when it is empty or leads out of its folder."""
     if not name:
         raise InvalidRequest("The row has no file_name.")
     if Path(name).is_absolute() or ".." in Path(name).parts:
@@ -113,7 +127,8 @@ def _inside(name: str) -> str:
     return name
 
 
-def _age(text: str | None) -> float | None:
+def age_of(text: str | None) -> float | None:
+    """Years from a cell of a table, None for None. Raises InvalidRequest for what is no age."""
     if text is None:
         return None
     try:

@@ -97,16 +97,23 @@ def encode_examples(
     pipeline: FluxPipeline, pictures: CaptionedPictures, text_tokens: int, *, num_wordings: int, seed: int
 ) -> Examples:
     """Encode pictures and captions with the pipeline's frozen encoders; num_wordings 0 keeps the canonical one only."""
-    if num_wordings:
-        rng = random.Random(seed)
-        captions = tuple(
-            tuple(caption_of(spec, CaptionStyle(), rng) for _ in range(num_wordings)) for spec in pictures.specs
-        )
-    else:
-        captions = tuple((caption,) for caption in fixed_captions(pictures))
+    captions = wordings(pictures, num_wordings, seed)
     mean, sd = _moments(pipeline, pictures.images, _turns(pictures.images) if num_wordings else (0,))
     texts = encode_texts(pipeline, ["", *sorted({c for row in captions for c in row})], text_tokens)
     return Examples(mean=mean, sd=sd, captions=captions, weights=pictures.weights, texts=texts)
+
+
+def wordings(pictures: CaptionedPictures, num_wordings: int, seed: int) -> tuple[tuple[str, ...], ...]:
+    """The captions of each picture: so many wordings, or with 0 the canonical one.
+
+    A written caption takes the place of the last wording, so that the words of the sliders are still learned.
+    """
+    if not num_wordings:
+        return tuple((caption,) for caption in fixed_captions(pictures))
+    rng = random.Random(seed)
+    rows = [tuple(caption_of(spec, CaptionStyle(), rng) for _ in range(num_wordings)) for spec in pictures.specs]
+    written = pictures.written or (None,) * len(rows)
+    return tuple((*row[:-1], text or row[-1]) for row, text in zip(rows, written, strict=True))
 
 
 @torch.no_grad()

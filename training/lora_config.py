@@ -22,6 +22,8 @@ class LoraRun:
     data_dir: Path = Path("../shared/data")
     """HAM10000, used where `pictures` names nothing."""
     measured: Path = Path("runs/measured_ham10000.csv")
+    captions: Path | None = None
+    """A file of training.captioning: its captions are one of the wordings of the pictures they belong to."""
     runs_dir: Path = Path("runs/lora")
     models_dir: Path = Path("assets/models")
     """Where the embedded judges of the probes are."""

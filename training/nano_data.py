@@ -4,12 +4,12 @@ A picture's asymmetry, border and colours are the measured ones, so that a capti
 seen. Pictures that cannot be measured are left out. It knows no model; captions are made by `domain.caption`.
 """
 
-import csv
 import random
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import torch
@@ -18,16 +18,16 @@ from tqdm import tqdm
 
 from dermaflux.domain.caption import asymmetry_level, border_level, compose
 from dermaflux.domain.errors import DataNotFound
-from dermaflux.domain.lesion import Diagnosis, LesionSpec, SkinTone
+from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import Split
 from training.dark_corners import without_dark_corners
 from training.dataset import LesionDataset, load_ham10000
-from training.lesion_records import LesionRecord, without_masks
+from training.lesion_records import without_masks
+from training.measured_table import is_usable, measured_rows, spec_of
 from training.pictures import centre_square
 
-# Groh 2021: Fitzpatrick types from ITA in degrees; an estimate, dermoscopes are not calibrated.
-_TONE_CUTS = ((40, SkinTone.I), (23, SkinTone.II), (12, SkinTone.III), (0, SkinTone.IV), (-25, SkinTone.V))
 _RARE_SHAPE = 50
+NO_CAPTIONS: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,12 +42,16 @@ class CaptionStyle:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaptionedPictures:
-    """Pictures (N, 3, H, W) uint8 with the lesion each one shows and its weight in sampling (N,)."""
+    """Pictures (N, 3, H, W) uint8 with the lesion each one shows and its weight in sampling (N,).
+
+    `written`: a caption from elsewhere (`training.captioning`) for each picture, None where there is none; or empty.
+    """
 
     images: Tensor
     specs: tuple[LesionSpec, ...]
     weights: Tensor
     fingerprint: str
+    written: tuple[str | None, ...] = ()
 
     def __len__(self) -> int:
         """How many pictures there are."""
@@ -55,22 +59,27 @@ class CaptionedPictures:
 
 
 def load_captioned(
-    data_dir: Path, measured: Path, split: Split, size_px: int, diagnoses: Collection[str] = ()
+    data_dir: Path,
+    measured: Path,
+    split: Split,
+    size_px: int,
+    diagnoses: Collection[str] = (),
+    captions: Mapping[str, str] = NO_CAPTIONS,
 ) -> CaptionedPictures:
     """The pictures of a split that could be measured: the sharp 224 px crop where there is one.
 
-    `diagnoses` keeps those classes only; all when empty.
+    `diagnoses` keeps those classes only; all when empty. `captions` are written ones by image id.
 
     Raises DataNotFound when nothing is left, or when the table of measurements is missing
     (`training.measure_training_set` makes it).
     """
-    rows = _measured_rows(measured)
-    images, specs, used, parts = [], [], set(), []
+    rows = measured_rows(measured)
+    images, specs, used, parts, names = [], [], set(), [], []
     for archive_px in (224, 200):
         dataset = load_ham10000(data_dir, archive_px, centre_square(size_px)).split(split)
         if diagnoses:
             dataset = dataset.where(lambda record: record.diagnosis in diagnoses)
-        part = dataset.where(lambda r, a=archive_px: r.image_id not in used and _usable(rows.get((r.image_id, a))))
+        part = dataset.where(lambda r, a=archive_px: r.image_id not in used and is_usable(rows.get((r.image_id, a))))
         kept = []
         for image, mask, record in tqdm(_with_masks(part), desc=f"reading {split} {archive_px}", mininterval=5):
             lesion = np.zeros((size_px, size_px), bool) if mask is None else np.asarray(mask) > 127
@@ -78,9 +87,10 @@ def load_captioned(
             if pixels is None:
                 continue
             images.append(pixels.transpose(2, 0, 1))
-            specs.append(_spec(record, rows[record.image_id, archive_px]))
+            specs.append(spec_of(record, rows[record.image_id, archive_px]))
             kept.append(record)
         used.update(record.image_id for record in kept)
+        names += [record.image_id for record in kept]
         parts.append(LesionDataset(kept, part.source).fingerprint())
     if not images:
         wanted = f" of {', '.join(diagnoses)}" if diagnoses else ""
@@ -90,7 +100,13 @@ def load_captioned(
         specs=tuple(specs),
         weights=balanced(specs),
         fingerprint="-".join(part[:16] for part in parts),
+        written=written_for(names, captions),
     )
+
+
+def written_for(image_ids: Sequence[str], captions: Mapping[str, str]) -> tuple[str | None, ...]:
+    """The written caption of each picture, None where it has none; empty when there are no captions at all."""
+    return tuple(captions.get(image_id) for image_id in image_ids) if captions else ()
 
 
 def load_specs(data_dir: Path, measured: Path, split: Split) -> list[LesionSpec]:
@@ -98,12 +114,12 @@ def load_specs(data_dir: Path, measured: Path, split: Split) -> list[LesionSpec]
 
     Raises DataNotFound as `load_captioned` does.
     """
-    rows = _measured_rows(measured)
+    rows = measured_rows(measured)
     specs = []
     for record in load_ham10000(data_dir, 224).split(split).records:
         found = (rows.get((record.image_id, archive_px)) for archive_px in (224, 200))
-        if row := next((row for row in found if _usable(row)), None):
-            specs.append(_spec(record, row))
+        if row := next((row for row in found if is_usable(row)), None):
+            specs.append(spec_of(record, row))
     if not specs:
         raise DataNotFound(f"No measured picture of split {split} in {measured}. Make the table anew.")
     return specs
@@ -139,41 +155,10 @@ def to_unit_range(images: Tensor) -> Tensor:
     return images.float() / 127.5 - 1
 
 
-def _measured_rows(measured: Path) -> dict[tuple[str, int], dict[str, str]]:
-    """The rows of the table of measurements by picture and archive."""
-    if not measured.is_file():
-        raise DataNotFound(f"{measured} does not exist. Make it with python -m training.measure_training_set.")
-    with measured.open(newline="") as handle:
-        return {(row["image_id"], int(row["archive"])): row for row in csv.DictReader(handle)}
-
-
 def _with_masks(part: LesionDataset) -> LesionDataset:
     """The same data set, the masks that its archive lacks forgotten."""
     records = [r if r.mask_path and part.source.has(r.mask_path) else without_masks(r) for r in part.records]
     return LesionDataset(records, part.source, part.fit)
-
-
-def _usable(row: dict[str, str] | None) -> bool:
-    return row is not None and not row["refused"]
-
-
-def _spec(record: LesionRecord, row: dict[str, str]) -> LesionSpec:
-    return LesionSpec(
-        asymmetry=float(row["asymmetry"]),
-        border=float(row["border"]),
-        colours=tuple(row["colours"].split("|")),  # type: ignore[arg-type] - coerced by LesionSpec
-        diagnosis=record.diagnosis,
-        age=record.age,
-        sex=record.sex,
-        site=record.site,
-        skin_tone=_tone(row.get("ita_degrees", "")),
-    )
-
-
-def _tone(ita_degrees: str) -> SkinTone | None:
-    if not ita_degrees:
-        return None
-    return next((tone for cut, tone in _TONE_CUTS if float(ita_degrees) > cut), SkinTone.VI)
 
 
 def balanced(specs: Sequence[LesionSpec]) -> Tensor:
@@ -194,11 +179,10 @@ def _shape(spec: LesionSpec) -> tuple[float, float]:
 
 
 def _said(spec: LesionSpec, style: CaptionStyle, rng: random.Random) -> LesionSpec:
-    plain = Diagnosis.MALIGNANT if spec.malignant else Diagnosis.BENIGN
     quiet_patient = rng.random() < style.hide_patient
     return replace(
         spec,
-        diagnosis=plain if rng.random() < style.plain_class else spec.diagnosis,
+        diagnosis=spec.diagnosis.side if rng.random() < style.plain_class else spec.diagnosis,
         age=None if quiet_patient else spec.age,
         sex=None if quiet_patient else spec.sex,
         site=None if rng.random() < style.hide_site else spec.site,

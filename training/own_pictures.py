@@ -5,7 +5,7 @@ embedded measurement, as for HAM10000. It knows no model that is trained.
 """
 
 import logging
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from dermaflux.measurement.measurer import Measurer
 from training.aspect_buckets import nearest_shape
 from training.dataset import LesionDataset, load_folder
 from training.lesion_records import LesionRecord, without_masks
-from training.nano_data import CaptionedPictures, balanced
+from training.nano_data import NO_CAPTIONS, CaptionedPictures, balanced, written_for
 from training.pictures import centre_crop
 
 log = logging.getLogger(__name__)
@@ -42,12 +42,13 @@ def load_own(
     shapes: Sequence[tuple[int, int]],
     measurer: Measurer,
     diagnoses: Collection[str] = (),
+    captions: Mapping[str, str] = NO_CAPTIONS,
 ) -> tuple[CaptionedPictures, ...]:
     """The pictures of a split that could be measured, cut to the nearest of `shapes` (width, height in pixels).
 
-    One set a shape that occurs; their weights balance the classes of all. `diagnoses` keeps those classes only. What
-    was left out is logged with its reason: broken rows of the table, and pictures that refuse measurement. Raises
-    DataNotFound when nothing is left.
+    One set a shape that occurs; their weights balance the classes of all. `diagnoses` keeps those classes only;
+    `captions` are written ones by image id. What was left out is logged with its reason: broken rows of the table, and
+    pictures that refuse measurement. Raises DataNotFound when nothing is left.
     """
     dataset = load_folder(folder)
     for row in dataset.rejected:
@@ -68,6 +69,7 @@ def load_own(
             specs=tuple(found[i].spec for i in chosen),
             weights=weights[chosen],
             fingerprint=LesionDataset([found[i].record for i in chosen], part.source).fingerprint()[:16],
+            written=written_for([found[i].record.image_id for i in chosen], captions),
         )
         for chosen in by_shape.values()
         if chosen

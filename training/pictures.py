@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from PIL import Image, UnidentifiedImageError
 
@@ -63,6 +63,18 @@ def centre_crop(width_px: int, height_px: int) -> Callable[[Image.Image], FrameT
     return fit
 
 
+class Pictures(Protocol):
+    """Whatever reads pictures by name: one folder or archive, or several."""
+
+    def read(self, name: str) -> bytes:
+        """The bytes of a file; DataNotFound when it is not there."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Whether the file exists."""
+        ...
+
+
 class PictureSource:
     """Reads named files from a zip archive or a folder. Opened lazily, one handle a process."""
 
@@ -91,11 +103,21 @@ class PictureSource:
             self._names = set(self._zip().namelist())
         return name in self._names
 
+    def size_of(self, member: str) -> int:
+        """The bytes of an archive's member; DataNotFound when it is not there."""
+        try:
+            return self._zip().getinfo(member).file_size
+        except KeyError:
+            raise DataNotFound(f"{member} is not in {self.root.name}. The archive is incomplete.") from None
+
     def _zip(self) -> zipfile.ZipFile:
         if self._archive is None:
             if not self.root.is_file():
                 raise DataNotFound(f"The archive {self.root} does not exist. Point --data-dir at its folder.")
-            self._archive = zipfile.ZipFile(self.root)
+            try:
+                self._archive = zipfile.ZipFile(self.root)
+            except zipfile.BadZipFile as error:
+                raise DataNotFound(f"{self.root} cannot be read as an archive ({error}). Get it anew.") from error
         return self._archive
 
     def __getstate__(self) -> dict[str, Any]:

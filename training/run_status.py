@@ -19,8 +19,8 @@ from pathlib import Path
 import tyro
 
 from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest
-from training.checkpoints import write_whole
 from training.program import program
+from training.whole_files import write_whole
 
 FILE = "status.json"
 RUNNING, DONE, STOPPED, FAILED, KILLED = "running", "done", "stopped", "failed", "killed"

@@ -1,32 +1,44 @@
 """Train a lesion classifier: `python -m training.train_classifier PRESET [--field value ...]`.
 
-HAM10000 or a user's own folder in, a calibrated checkpoint out. Chosen on val only; the test split is
-not read here. It wires the parts and talks to the terminal; the parts know nothing of it.
+HAM10000 or a user's own folder in, and synthetic pictures beside it if wished; a calibrated checkpoint out. Chosen on
+val only; the test split is not read here. `accelerate launch -m training.train_classifier ...` uses several GPUs. It
+wires the parts and talks to the terminal; the parts know nothing of it.
 """
 
 import logging
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import torch
 import tyro
+from accelerate import Accelerator
 from tqdm import tqdm
 
-from dermaflux.classification.architecture import STEM_VITS, Architecture
-from dermaflux.classification.checkpoint import CheckpointFacts, malignant_classes
+from dermaflux.classification.architecture import Architecture
+from dermaflux.classification.checkpoint import CheckpointFacts, malignant_classes, read_facts
 from dermaflux.classification.preprocessing import InputFacts
 from dermaflux.domain.errors import Cancelled, InvalidRequest
 from dermaflux.domain.records import Split
-from training import imagenet
 from training.classifier_config import PRESETS, ClassifierRun
-from training.classifier_data import class_names_of, open_data, part, read_held_out, read_train
+from training.classifier_data import (
+    TrainFrames,
+    class_names_of,
+    in_classes,
+    open_data,
+    part,
+    read_held_out,
+    read_train,
+)
 from training.classifier_export import export
 from training.classifier_loop import STATE_NAME, Material, Trainer, train
 from training.dataset import LesionDataset
+from training.pictures import centre_crop
 from training.program import program
+from training.starting_weights import first_network
+from training.synthetic_source import counts, draw, read_synthetic
 
 log = logging.getLogger(__name__)
 
@@ -36,12 +48,12 @@ def run_training(run: ClassifierRun, on_step: Callable[[Trainer, float], None] |
 
     Raises DermaFluxError for what the user can mend: missing data, a taken name, an unknown model.
     """
-    device = _device(run.device)
+    accelerator = _accelerator(run.device)
     if (run.run_dir / STATE_NAME).is_file() and not run.resume:
         raise InvalidRequest(f"The run {run.run_dir} exists. Go on with --resume, or choose another --name.")
     data = open_data(run.data)
     train_part, val_part = part(data, Split.TRAIN, run.data.limit), part(data, Split.VAL, run.data.limit)
-    trainer, facts = _prepared(run, train_part, val_part, device)
+    trainer, facts = _prepared(run, train_part, val_part, accelerator)
     if run.resume:
         trainer.load(facts)
     log.info("%s: %d training pictures, %d steps an epoch", run.name, len(train_part), trainer.steps_per_epoch)
@@ -49,16 +61,22 @@ def run_training(run: ClassifierRun, on_step: Callable[[Trainer, float], None] |
     best = trainer.average.module
     best.load_state_dict(trainer.best["weights"])
     log.info("best validation AUC %.4f at epoch %d", trainer.best["auc"], trainer.best["epoch"])
-    return export(run, best, trainer.material.inputs, train_part, val_part)
+    if accelerator.is_main_process:
+        export(run, best, trainer.material.inputs, train_part, val_part, synthetic_sha256=facts["synthetic"])
+    accelerator.wait_for_everyone()
+    return read_facts(run.run_dir / "model")
 
 
 def _prepared(
-    run: ClassifierRun, train_part: LesionDataset, val_part: LesionDataset, device: torch.device
+    run: ClassifierRun, train_part: LesionDataset, val_part: LesionDataset, accelerator: Accelerator
 ) -> tuple[Trainer, dict[str, Any]]:
     class_names = class_names_of(train_part)
-    frames = read_train(train_part, class_names)
-    from_imagenet = run.pretrained and run.model in STEM_VITS
-    mean, std = (imagenet.MEAN, imagenet.STD) if from_imagenet else frames.channel_statistics()
+    frames, synthetic = _frames(run, train_part, class_names)
+    architecture = Architecture(name=run.model, size_px=run.size_px, num_classes=len(class_names))
+    start = first_network(
+        architecture, drop_path=run.drop_path, pretrained=run.pretrained, weights=run.weights, seed=run.seed
+    )
+    mean, std = (start.mean, start.std) if start.mean else frames.channel_statistics()
     inputs = InputFacts(size_px=run.size_px, mean=mean, std=std)  # type: ignore[arg-type] - three each
     material = Material(
         train=frames,
@@ -66,21 +84,32 @@ def _prepared(
         inputs=inputs,
         malignant=malignant_classes(class_names),
     )
-    torch.manual_seed(run.seed)
-    architecture = Architecture(name=run.model, size_px=run.size_px, num_classes=len(class_names))
-    network = architecture.build(drop_path=run.drop_path, pretrained=run.pretrained and not from_imagenet)
-    if from_imagenet:
-        imagenet.start_from_imagenet(network.patch_embed.backbone)  # type: ignore[union-attr, arg-type] - a HybridEmbed
     facts = {"model": run.model, "size_px": run.size_px, "classes": list(class_names), "seed": run.seed}
-    facts |= {"data": train_part.fingerprint(), "batch_size": run.optim.batch_size}
+    facts |= {"data": train_part.fingerprint(), "synthetic": synthetic, "batch_size": run.optim.batch_size}
     facts |= {"augment": {key: str(value) for key, value in asdict(run.augment).items()}}
-    return Trainer(run, network, material, device), facts
+    return Trainer(run, start.network, material, accelerator), facts
 
 
-def _device(wanted: str) -> torch.device:
+def _frames(run: ClassifierRun, real: LesionDataset, class_names: Sequence[str]) -> tuple[TrainFrames, str]:
+    """What is trained on, and the fingerprint of the synthetic part, empty without one."""
+    config = run.synthetic
+    if config.folder is None:
+        return read_train(real, class_names), ""
+    pool = in_classes(read_synthetic(config.folder, config.keep), run.data.classes)
+    pool = pool.where(lambda record: record.diagnosis in class_names)
+    chosen = draw(pool, len(real), config.ratio, run.seed)
+    chosen = LesionDataset(chosen.records, chosen.source, centre_crop(*run.data.frame_px))
+    log.info("%d synthetic pictures beside %d real ones: %s", len(chosen), len(real), counts(chosen.records))
+    synthetic = read_train(chosen, class_names, config.weight)
+    if config.alone:
+        return synthetic, chosen.fingerprint()
+    return read_train(real, class_names).with_others(synthetic), chosen.fingerprint()
+
+
+def _accelerator(wanted: str) -> Accelerator:
     if wanted == "cuda" and not torch.cuda.is_available():
         raise InvalidRequest("device is cuda, but no GPU is visible to torch. Use --device cpu.")
-    return torch.device("cuda" if wanted != "cpu" and torch.cuda.is_available() else "cpu")
+    return Accelerator(cpu=wanted == "cpu")
 
 
 class _Terminal:

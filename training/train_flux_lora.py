@@ -25,17 +25,20 @@ from tqdm import tqdm
 
 from dermaflux.classification import LesionClassifier
 from dermaflux.domain.caption import GRAMMAR_VERSION
+from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.records import Split
 from dermaflux.generation.catalogue import ModelCatalogue, ModelEntry
 from dermaflux.generation.loading import choose_placement, load_pipeline
+from dermaflux.generation.weights import sha256_of_file
 from dermaflux.measurement.measurer import Measurer
 from training.aspect_buckets import Buckets, bucket_shapes
+from training.caption_lines import load_captions
 from training.lora_cache import encode_examples
 from training.lora_config import PRESETS, LoraRun
 from training.lora_layers import attach_lora, save_lora, trainable
 from training.lora_loop import LoraTrainer, Material
 from training.lora_probe import Judges, Prober
-from training.nano_data import CaptionedPictures, load_captioned
+from training.nano_data import NO_CAPTIONS, CaptionedPictures, load_captioned
 from training.own_pictures import load_own
 from training.precision import is_bf16
 from training.program import program
@@ -126,10 +129,19 @@ def prepare(run: LoraRun, entry: ModelEntry, accelerator: Accelerator) -> Prepar
 
 
 def _read(run: LoraRun, split: Split) -> tuple[CaptionedPictures, ...]:
+    captions = load_captions(run.captions) if run.captions and split == Split.TRAIN else NO_CAPTIONS
     if run.pictures is None:
-        return (load_captioned(run.data_dir, run.measured, split, run.size_px, run.diagnoses),)
-    shapes = bucket_shapes(run.size_px) if run.aspect_buckets else [(run.size_px, run.size_px)]
-    return load_own(run.pictures, split, shapes, Measurer.from_folder(run.models_dir), run.diagnoses)
+        sets = (load_captioned(run.data_dir, run.measured, split, run.size_px, run.diagnoses, captions),)
+    else:
+        shapes = bucket_shapes(run.size_px) if run.aspect_buckets else [(run.size_px, run.size_px)]
+        measurer = Measurer.from_folder(run.models_dir)
+        sets = load_own(run.pictures, split, shapes, measurer, run.diagnoses, captions)
+    if captions:
+        num_written = sum(text is not None for part in sets for text in part.written)
+        if not num_written:
+            raise DataNotFound(f"No caption of {run.captions} belongs to a picture here. Check its image ids.")
+        log.info("%d of %d pictures have a written caption", num_written, sum(map(len, sets)))
+    return sets
 
 
 def _facts(run: LoraRun, entry: ModelEntry) -> dict[str, Any]:
@@ -139,6 +151,7 @@ def _facts(run: LoraRun, entry: ModelEntry) -> dict[str, Any]:
         "alpha": run.alpha,
         "classes": ",".join(run.diagnoses) or "all",
         "caption_grammar": GRAMMAR_VERSION,
+        "written_captions": sha256_of_file(run.captions)[:16] if run.captions else "none",
         "licence": f"base: {entry.licence}; pictures: {_PICTURES_LICENCE if run.pictures is None else 'your own'}",
     }
 

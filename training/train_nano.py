@@ -2,16 +2,16 @@
 
     python -m training.train_nano cpu --data-dir ../shared/data
 
-Rectified flow (t = 1 is noise), EMA weights, caption dropout for guidance. A run can be stopped at any
-time and continues where it was; every batch depends on the seed and the step alone. It sees split=train
-for learning and split=val for the loss it reports, never test.
+Rectified flow (t = 1 is noise), or a diffusion to compare it with; EMA weights, caption dropout for guidance. A run
+can be stopped at any time and continues where it was; every batch depends on the seed and the step alone. It sees
+split=train for learning and split=val for the loss it reports, never test.
 """
 
 import json
 import logging
 import sys
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -21,106 +21,24 @@ from diffusers.training_utils import EMAModel
 from torch import Tensor
 from tqdm import tqdm
 
-from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import Split
 from dermaflux.generation.catalogue import entry_of_folder
 from dermaflux.generation.loading import choose_placement, load_pipeline
-from dermaflux.generation.nano import NanoConfig, build_nano_pipeline
+from dermaflux.generation.nano import build_nano_pipeline
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.flow_model import FlowModel
-from training.nano_data import (
-    CaptionStyle,
-    draw_batch,
-    fixed_captions,
-    load_captioned,
-    to_unit_range,
-)
+from training.nano_config import PRESETS, TrainNanoConfig
+from training.nano_data import draw_batch, fixed_captions, load_captioned, to_unit_range
 from training.nano_export import export_nano, vocabulary_corpus
-from training.precision import autocast, check_precision
+from training.objectives import FLOW, EpsilonDiffusion, objective_of
+from training.precision import autocast
 from training.program import program
-from training.rectified_flow import interpolate, logit_normal_times, shifted, velocity_loss
 from training.run_status import recorded
 from training.schedules import cosine_with_warmup
 from training.stopping import stop_between_steps
 
 log = logging.getLogger(__name__)
 _VAL_TIMES = (0.15, 0.35, 0.55, 0.75, 0.95)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrainNanoConfig:
-    """One training run. Whichever of num_steps and max_minutes ends first sets the learning-rate decay."""
-
-    name: str = "cpu"
-    data_dir: Path = Path("../shared/data")
-    measured: Path = Path("runs/measured_ham10000.csv")
-    runs_dir: Path = Path("runs/nano")
-    out: Path = Path("assets/models/nano")
-    size_px: int = 128
-    model: NanoConfig = field(default_factory=NanoConfig)
-    start_from: Path | None = None
-    """A saved nano to go on from, with its sizes and its patch basis; `model` is then not read."""
-    style: CaptionStyle = field(default_factory=CaptionStyle)
-    num_steps: int = 6000
-    max_minutes: float | None = None
-    batch_size: int = 32
-    learning_rate: float = 1e-3
-    warmup_steps: int = 150
-    weight_decay: float = 0.01
-    grad_clip: float = 1.0
-    caption_dropout: float = 0.1
-    time_shift: float = 1.0
-    ema_decay: float = 0.999
-    eval_every: int = 500
-    save_every: int = 250
-    num_val: int = 128
-    seed: int = 0
-    device: str = "cpu"
-    precision: str = "auto"
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be trained, naming the field."""
-        check_precision(self.precision)
-        if self.size_px % 16:
-            raise InvalidRequest(f"size_px is {self.size_px}; it must be a multiple of 16.")
-        if not 0 <= self.caption_dropout < 1:
-            raise InvalidRequest(f"caption_dropout is {self.caption_dropout}; give a share in 0..1.")
-
-
-PRESETS = {
-    "smoke": (
-        "seconds: a toy model, a handful of steps, to see that everything runs",
-        TrainNanoConfig(
-            name="smoke",
-            out=Path("runs/nano/smoke/pipeline"),
-            size_px=64,
-            num_steps=4,
-            batch_size=4,
-            eval_every=2,
-            save_every=2,
-            num_val=8,
-            warmup_steps=1,
-            model=NanoConfig(num_double_blocks=1, num_single_blocks=1, num_heads=1, t5_width=64, clip_width=64),
-        ),
-    ),
-    "cpu": (
-        "two to three hours on 2 busy cores, 128 px, 8 M parameters",
-        TrainNanoConfig(model=NanoConfig(num_heads=3, t5_width=192, clip_width=128)),
-    ),
-    "h200": (
-        "about 20 minutes on one H200, 224 px, 30 M parameters, in pieces by --max-minutes",
-        TrainNanoConfig(
-            name="h200",
-            size_px=224,
-            device="cuda",
-            batch_size=256,
-            num_steps=20_000,
-            max_minutes=18,
-            ema_decay=0.9995,
-            model=NanoConfig(num_double_blocks=3, num_single_blocks=8, num_heads=6, t5_width=384, clip_width=256),
-        ),
-    ),
-}
 
 
 class NanoTrainer:
@@ -139,6 +57,7 @@ class NanoTrainer:
             self.model.parameters(), lr=config.learning_rate, betas=(0.9, 0.99), weight_decay=config.weight_decay
         )
         self.ema = EMAModel(self.model.parameters(), decay=config.ema_decay, use_ema_warmup=True, power=0.75)
+        self.objective = objective_of(config.objective, config.time_shift)
         self.step, self.minutes = 0, 0.0
 
     @property
@@ -182,7 +101,7 @@ class NanoTrainer:
         captions = ["" if drop else caption for drop, caption in zip(dropped, captions, strict=True)]
         data = self._latents(images)
         noise = torch.randn(data.shape, generator=generator).to(data.device)
-        times = shifted(logit_normal_times(len(data), generator), config.time_shift).to(data.device)
+        times = self.objective.times(len(data), generator).to(data.device)
         loss = self._loss(data, noise, times, captions).mean()
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
@@ -197,7 +116,7 @@ class NanoTrainer:
 
     @torch.no_grad()
     def validation_loss(self) -> dict[str, float]:
-        """Velocity loss of the EMA weights on val pictures at fixed times with fixed noise."""
+        """The objective's loss of the EMA weights on val pictures at fixed times with fixed noise."""
         images = to_unit_range(self.val.images[: self.config.num_val])
         captions = fixed_captions(self.val)[: self.config.num_val]
         data = self._latents(images)
@@ -221,9 +140,11 @@ class NanoTrainer:
             return self.pipeline.vae.encode(images.to(self.config.device)).latent_dist.mode()
 
     def _loss(self, data: Tensor, noise: Tensor, times: Tensor, captions: list[str]) -> Tensor:
-        with autocast(self.config.precision, data.device):
-            predicted = self.model(interpolate(data, noise, times), times, captions)
-        return velocity_loss(predicted, data, noise)
+        def predict(x_t: Tensor, at: Tensor) -> Tensor:
+            with autocast(self.config.precision, data.device):
+                return self.model(x_t, at, captions)
+
+        return self.objective.loss(predict, data, noise, times)
 
 
 def train(config: TrainNanoConfig) -> Path:
@@ -258,6 +179,8 @@ def _train(trainer: NanoTrainer) -> Path:
                 raise KeyboardInterrupt
     trainer.save()
     trainer.ema.copy_to(trainer.model.parameters())
+    if config.objective != FLOW:
+        trainer.pipeline.register_modules(scheduler=EpsilonDiffusion().sampler(num_steps=20))
     return export_nano(trainer.pipeline, config.out, config.size_px, trainer.text_tokens)
 
 

@@ -53,8 +53,11 @@ class Architecture:
     size_px: int
     num_classes: int
 
-    def build(self, *, drop_path: float = 0.0, pretrained: bool = False) -> nn.Module:
-        """The network, random or (timm names only) pretrained. Raises InvalidRequest for unknown names."""
+    def build(self, *, drop_path: float = 0.0, pretrained: bool = False, **options: Any) -> nn.Module:
+        """The network, random or (timm names only) pretrained. Raises InvalidRequest for unknown names.
+
+        options go to timm's create_model.
+        """
         if self.name in STEM_VITS:
             return _stem_vit(self, STEM_VITS[self.name], drop_path)
         if not timm.is_model(self.name):
@@ -62,7 +65,7 @@ class Architecture:
             raise InvalidRequest(
                 f"{self.name!r} is no model of ours ({', '.join(STEM_VITS)}) nor of timm ({near}). Choose one."
             )
-        return _timm_model(self, drop_path, pretrained)
+        return _timm_model(self, options | {"pretrained": pretrained, "drop_path_rate": drop_path})
 
 
 class ResidualBlock(nn.Module):
@@ -125,14 +128,14 @@ def _stem(size: StemViT) -> nn.Module:
     return stages_to_stride_16(size.backbone)[0]
 
 
-def _timm_model(wanted: Architecture, drop_path: float, pretrained: bool) -> nn.Module:
-    known: dict[str, Any] = {"pretrained": pretrained, "num_classes": wanted.num_classes, "drop_path_rate": drop_path}
+def _timm_model(wanted: Architecture, options: dict[str, Any]) -> nn.Module:
+    known: dict[str, Any] = options | {"num_classes": wanted.num_classes}
     # ViTs are told their size and may begin on smaller views; others take any size and know no such option.
     sized: dict[str, Any] = known | {"img_size": wanted.size_px}
     flexible: dict[str, Any] = sized | {"dynamic_img_size": True}
-    for options in (flexible, sized, known):
+    for told in (flexible, sized, known):
         try:
-            return timm.create_model(wanted.name, **options)
+            return timm.create_model(wanted.name, **told)
         except TypeError:
             continue
     raise InvalidRequest(f"timm's {wanted.name} takes neither classes nor drop path. Choose another model.")

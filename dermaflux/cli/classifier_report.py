@@ -4,7 +4,6 @@ from collections.abc import Iterable
 
 from dermaflux.cli.classifier_commands import Classifier
 from dermaflux.cli.output import ProgressBar, write_json, write_line, write_table
-from dermaflux.cli.real_pictures import RealPicture, read_real
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.records import DISCLAIMER
 from dermaflux.evaluation.classifier_report import ClassifierReport
@@ -12,6 +11,7 @@ from dermaflux.evaluation.multiclass import MulticlassReport
 from dermaflux.evaluation.subgroups import FIGURES, Subgroups, age_band
 from dermaflux.services import Services
 from dermaflux.services.explaining import LabelledPicture
+from dermaflux.services.real_pictures import RealPicture, read_real
 
 
 def classifier(services: Services, command: Classifier) -> None:

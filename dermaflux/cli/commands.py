@@ -12,7 +12,7 @@ from tyro.conf import Positional, arg, subcommand
 from dermaflux.cli.classifier_commands import Classifier, Explain, Strip
 from dermaflux.cli.dataset_commands import Export, ImportExport, Provenance
 from dermaflux.cli.flags import RealFlags, SamplingFlags, SpecFlags, check_choice
-from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Purge
+from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Probe, Purge
 from dermaflux.cli.store_commands import Doctor
 
 
@@ -164,6 +164,7 @@ Evaluate = (
     | Annotated[Artefacts, subcommand("artefacts")]
     | Annotated[Coverage, subcommand("coverage")]
     | Annotated[Classifier, subcommand("classifier")]
+    | Annotated[Probe, subcommand("probe")]
 )
 Command = (
     Annotated[Caption, subcommand("caption")]

@@ -6,9 +6,9 @@ from typing import Any
 from PIL import Image
 
 from dermaflux.cli.output import ProgressBar, write_json, write_line, write_table
-from dermaflux.cli.real_pictures import read_real
 from dermaflux.cli.set_commands import Duplicates
 from dermaflux.services import Services
+from dermaflux.services.real_pictures import read_real
 
 
 def duplicates(services: Services, command: Duplicates) -> None:

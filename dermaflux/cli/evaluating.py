@@ -19,11 +19,11 @@ from dermaflux.cli.commands import (
 from dermaflux.cli.flags import RealFlags
 from dermaflux.cli.making import sampling_request
 from dermaflux.cli.output import ProgressBar, with_progress, write_json, write_line, write_table
-from dermaflux.cli.real_pictures import RealPicture, RealPictures, read_real
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.records import DISCLAIMER, SamplingRequest
 from dermaflux.evaluation.memorisation import MIN_REAL, RealFeatures
 from dermaflux.services import Services
+from dermaflux.services.real_pictures import RealPicture, RealPictures, read_real
 
 QUALITY_IMAGES = 1000
 SHEET_PAIRS = 10

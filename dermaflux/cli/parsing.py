@@ -18,7 +18,9 @@ VERBS = (
     "caption", "generate", "measure", "classify", "segment", "explain", "strip", "export", "import", "provenance",
     "doctor", "evaluate", "duplicates", "import-real", "purge", "forget",
 )  # fmt: skip
-EVALUATIONS = ("adherence", "quality", "memorisation", "diversity", "artefacts", "coverage", "classifier")
+EVALUATIONS = (
+    "adherence", "quality", "memorisation", "diversity", "artefacts", "coverage", "classifier", "probe",
+)  # fmt: skip
 _DESCRIPTION = "DermaFlux: synthetic skin lesion images from clinical descriptions. For research, not a medical device."
 
 

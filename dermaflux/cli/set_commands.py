@@ -38,6 +38,30 @@ class Duplicates:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Probe:
+    """Do the accepted images of a dataset help? Trains a quick head on real pictures with and without them."""
+
+    dataset: str
+    """The dataset's name."""
+    real: Path
+    """A folder of real pictures with metadata.csv (diagnosis, split, lesion_id), or a .zip of them."""
+    split: str = "train"
+    """The split that is learned from."""
+    held_out: str = "val"
+    """The split that judges. Where the table gives no split, a third of the lesions judges."""
+    num_real: int | None = None
+    """Learn from so many real pictures at a time, such as 250 or 500. Left out: all, by far the slowest at first."""
+    num_draws: int = 5
+    """How many times real training pictures are drawn."""
+    seed: int = 0
+    """Of the draws and of the intervals."""
+    features: Path | None = None
+    """Compare by this vision model (a transformers folder, an Inception v3 file), not the embedded classifier."""
+    json: bool = False
+    """JSON instead of a table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReal:
     """Take your own real pictures in, for comparison only: stripped of names, places and all but their pixels."""
 

@@ -19,6 +19,7 @@ from dermaflux.curation.review_records import Agreement
 from dermaflux.curation.store import CurationStore
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import Verdict
+from dermaflux.picture_hashes import perceptual_hash
 
 MEMORISED = "memorised"
 EXCLUDED = "excluded by name"
@@ -130,13 +131,6 @@ class _Capped:
     def __call__(self, candidate: Candidate) -> bool:
         self._passed[candidate.diagnosis] += 1
         return self._passed[candidate.diagnosis] <= self._limit
-
-
-def perceptual_hash(picture: Image.Image) -> np.uint64:
-    """The 64-bit DCT hash (pHash) of a picture: it differs in few bits where pictures are almost the same."""
-    import imagehash
-
-    return np.uint64(int(str(imagehash.phash(picture)), 16))
 
 
 def _nothing_left(request: ExportRequest, number: int, left_out: Mapping[str, int]) -> str:

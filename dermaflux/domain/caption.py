@@ -10,6 +10,7 @@ import random
 import re
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
+from typing import Protocol
 
 from dermaflux.domain.errors import InvalidCaption
 from dermaflux.domain.lesion import (
@@ -43,6 +44,31 @@ _COUNT_WORDS = ("one", "two", "three", "four", "five", "six")
 _SINGLE_COLOUR = ("one colour: {}", "uniform {} colour", "evenly {}")
 _MANY_COLOURS = ("{count} colours: {list}", "a mix of {list}", "mottled {list}")
 
+
+class Labelled(Protocol):
+    """What is known of a lesion without looking at it: a `LesionSpec`, or a row of a table."""
+
+    @property
+    def diagnosis(self) -> Diagnosis:
+        """Its class."""
+        ...
+
+    @property
+    def age(self) -> float | None:
+        """Of the patient, in years."""
+        ...
+
+    @property
+    def sex(self) -> Sex | None:
+        """Of the patient."""
+        ...
+
+    @property
+    def site(self) -> Site | None:
+        """Where it is on the body."""
+        ...
+
+
 _HEAD = ("This photo depicts", "The photo depicts")
 _TALK = ("Here's a description of the mole:", "Here is a description of the mole:")
 
@@ -74,15 +100,27 @@ def at_caption_resolution(spec: LesionSpec) -> LesionSpec:
 def compose(spec: LesionSpec, rng: random.Random | None = None) -> str:
     """The caption of a lesion; with an rng one of several wordings, without always the same."""
     spec = at_caption_resolution(spec)
-    kind = "malignant" if spec.malignant else "benign"
-    name = "" if spec.diagnosis in _PLAIN else f", {DIAGNOSIS_NAMES[spec.diagnosis]}"
     asymmetry = _pick(ASYMMETRY_WORDS[spec.asymmetry], rng)
     border = _pick(BORDER_WORDS[spec.border], rng)
     sentences = [
-        f"{_pick(_HEAD, rng)} a {kind} lesion{name}.",
+        _class_sentence(spec.diagnosis, rng),
         *_patient_sentence(spec),
         f"{_pick(_TALK, rng)} {asymmetry}, {border}, {_colour_phrase(spec.colours, rng)}.",
         *_place_sentence(spec),
+    ]
+    return " ".join(sentences)
+
+
+def compose_around(description: str, lesion: Labelled, rng: random.Random | None = None) -> str:
+    """The caption of the template around a free description: class and patient before it, the site after it.
+
+    `parse` reads it back only where the description is of the grammar too.
+    """
+    sentences = [
+        _class_sentence(lesion.diagnosis, rng),
+        *_patient_sentence(lesion),
+        f"{_pick(_TALK, rng)} {description}",
+        *_site_sentence(lesion),
     ]
     return " ".join(sentences)
 
@@ -111,18 +149,27 @@ def parse(caption: str) -> LesionSpec:
     )
 
 
-def _patient_sentence(spec: LesionSpec) -> list[str]:
-    if spec.sex is None and spec.age is None:
+def _class_sentence(diagnosis: Diagnosis, rng: random.Random | None) -> str:
+    kind = "malignant" if diagnosis.is_malignant else "benign"
+    name = "" if diagnosis in _PLAIN else f", {DIAGNOSIS_NAMES[diagnosis]}"
+    return f"{_pick(_HEAD, rng)} a {kind} lesion{name}."
+
+
+def _patient_sentence(lesion: Labelled) -> list[str]:
+    if lesion.sex is None and lesion.age is None:
         return []
-    patient = f"a {spec.sex} patient" if spec.sex else "a patient"
-    age = "" if spec.age is None else f", who is {spec.age:g} years old"
+    patient = f"a {lesion.sex} patient" if lesion.sex else "a patient"
+    age = "" if lesion.age is None else f", who is {int(lesion.age + 0.5)} years old"
     return [f"This photo is taken from {patient}{age}."]
 
 
+def _site_sentence(lesion: Labelled) -> list[str]:
+    return [] if lesion.site is None else [f"It is on the {lesion.site}."]
+
+
 def _place_sentence(spec: LesionSpec) -> list[str]:
-    site = [] if spec.site is None else [f"It is on the {spec.site}."]
     tone = [] if spec.skin_tone is None else [f"The skin is of type {spec.skin_tone}."]
-    return site + tone
+    return [*_site_sentence(spec), *tone]
 
 
 def _colour_phrase(colours: Sequence[Colour], rng: random.Random | None) -> str:

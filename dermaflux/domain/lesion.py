@@ -51,6 +51,11 @@ class Diagnosis(StrEnum):
         return self in _MALIGNANT
 
     @property
+    def side(self) -> "Diagnosis":
+        """Plain benign or malignant."""
+        return Diagnosis.MALIGNANT if self.is_malignant else Diagnosis.BENIGN
+
+    @property
     def label(self) -> str:
         """The name a person reads, such as 'melanoma'."""
         return DIAGNOSIS_NAMES[self]

@@ -117,8 +117,8 @@ def bootstrap_auc(
     """AUC with a percentile interval from resampling clusters (lesions); all resamples at once."""
     truth, scores = checked_scores(labels, scores)
     how = how or Bootstrap()
-    found = np.concatenate([_weighted_auc(truth, scores, block) for block in resample_weights(clusters, how)])
-    return interval(auc(truth, scores), found, how)
+    found = np.concatenate([weighted_auc(truth, scores, block) for block in resample_weights(clusters, how)])
+    return interval_of(auc(truth, scores), found, how)
 
 
 def bootstrap_metrics(
@@ -138,7 +138,7 @@ def bootstrap_metrics(
             if truth[index].any() and not truth[index].all():
                 for name, metric in metrics.items():
                     drawn[name].append(metric(truth[index], scores[index]))
-    return {name: interval(f(truth, scores), np.array(drawn[name]), how) for name, f in metrics.items()}
+    return {name: interval_of(f(truth, scores), np.array(drawn[name]), how) for name, f in metrics.items()}
 
 
 def compare_auc(labels: Sequence[int] | np.ndarray, first: np.ndarray, second: np.ndarray) -> tuple[float, float]:
@@ -177,8 +177,8 @@ def resample_weights(clusters: Sequence[str], how: Bootstrap, block: int = 250) 
     return [rng.multinomial(count, np.full(count, 1 / count), size=size)[:, member] for size in sizes]
 
 
-def _weighted_auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """AUC (B,) for integer weights (B, N); resamples that lack a class are left out."""
+def weighted_auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """AUC (B,) for integer weights (B, N); nan for resamples that lack a class."""
     levels, place = np.unique(scores, return_inverse=True)
     order = np.argsort(place, kind="stable")
     starts = np.searchsorted(place[order], np.arange(len(levels)))
@@ -189,12 +189,12 @@ def _weighted_auc(truth: np.ndarray, scores: np.ndarray, weights: np.ndarray) ->
     positive, negative = per_level(truth), per_level(~truth)
     below = np.cumsum(negative, axis=1) - negative
     pairs = positive.sum(1) * negative.sum(1)
-    usable = pairs > 0
-    return ((positive * (below + 0.5 * negative)).sum(1)[usable]) / pairs[usable]
+    return (positive * (below + 0.5 * negative)).sum(1) / np.where(pairs > 0, pairs, np.nan)
 
 
-def interval(value: float, drawn: np.ndarray, how: Bootstrap) -> Interval:
-    """The percentile interval of resampled values (B,). Raises InvalidRequest when there are none."""
+def interval_of(value: float, drawn: np.ndarray, how: Bootstrap) -> Interval:
+    """The percentile interval of resamples (B,); those that are nan do not count. InvalidRequest without any."""
+    drawn = drawn[~np.isnan(drawn)]
     if not len(drawn):
         raise InvalidRequest("No resample held both classes, so there is no interval. Use more lesions.")
     tail = (1 - how.coverage) / 2

@@ -118,15 +118,7 @@ def _alike(prints: Fingerprints, thresholds: Thresholds) -> list[tuple[Kind, Pai
     """The pairs of each kind, the strictest kind first."""
     _, label = np.unique(np.asarray(prints.content, dtype=str), return_inverse=True)
     return [
-        (Kind.EXACT, _equal(label)),
+        (Kind.EXACT, neighbours.equal_pairs(label)),
         (Kind.PERCEPTUAL, neighbours.hash_pairs_within(prints.phash, thresholds.phash_bits)),
         (Kind.LESION, neighbours.pairs_within(prints.vectors, thresholds.lesion_distance)),
     ]
-
-
-def _equal(label: np.ndarray) -> Pairs:
-    """Each row with the next one of the same label: enough to hold a group together."""
-    order = np.argsort(label, kind="stable")
-    same = label[order][1:] == label[order][:-1]
-    first, second = order[:-1][same], order[1:][same]
-    return Pairs(first=first, second=second, distance=np.zeros(len(first)))

@@ -14,7 +14,7 @@ from dermaflux.evaluation.classifier_metrics import (
     Bootstrap,
     Interval,
     bootstrap_auc,
-    interval,
+    interval_of,
     resample_weights,
 )
 from dermaflux.evaluation.scores import checked_scores
@@ -116,7 +116,7 @@ def _share(whole: np.ndarray, hit: np.ndarray, clusters: Sequence[str], how: Boo
     for weights in resample_weights(clusters, how):
         of, hits = weights @ whole, weights @ (whole & hit)
         drawn.append(hits[of > 0] / of[of > 0])
-    return interval(hit[whole].mean(), np.concatenate(drawn), how)
+    return interval_of(hit[whole].mean(), np.concatenate(drawn), how)
 
 
 def _gaps(cells: Mapping[str, Cell]) -> dict[str, Gap]:

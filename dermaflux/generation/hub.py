@@ -1,6 +1,6 @@
 """Fetches weights from the Hugging Face hub and explains why it could not. It knows no model."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -29,6 +29,8 @@ _PIPELINE_FILES = (
     "transformer/*",
     "vae/*",
 )
+# Not the checkpoints of other frameworks that lie beside.
+_VISION_LANGUAGE_FILES = ("*.json", "*.txt", "*.model", "*.safetensors", "*.bin")
 
 
 def download_pipeline(repository: str, *, endpoint: str | None = None) -> Path:
@@ -36,12 +38,32 @@ def download_pipeline(repository: str, *, endpoint: str | None = None) -> Path:
 
     Raises ModelNotAvailable saying whether the licence, the token or the network is missing.
     """
+    return download_files(repository, _PIPELINE_FILES, endpoint=endpoint)
+
+
+def download_files(
+    repository: str, patterns: Sequence[str], *, revision: str | None = None, endpoint: str | None = None
+) -> Path:
+    """The local folder of those files of a repository that fit a pattern, at a commit, tag or branch (newest if None).
+
+    Raises ModelNotAvailable as `download_pipeline` does.
+    """
     return Path(
         _explained(
             repository,
             lambda: snapshot_download(
-                repository, allow_patterns=list(_PIPELINE_FILES), endpoint=endpoint
+                repository, revision=revision, allow_patterns=list(patterns), endpoint=endpoint
             ),
+        )
+    )
+
+
+def download_vision_language(repository: str, *, endpoint: str | None = None) -> Path:
+    """The local folder of a model's files (open_clip or transformers). Raises as `download_pipeline` does."""
+    return Path(
+        _explained(
+            repository,
+            lambda: snapshot_download(repository, allow_patterns=list(_VISION_LANGUAGE_FILES), endpoint=endpoint),
         )
     )
 

@@ -95,17 +95,24 @@ def load_pipeline(
     folder = folder or locate(entry)
     index = _read_index(folder)
     _check_memory(folder, placement)
-    with _quiet_bars():
-        parts: dict[str, Any] = {
-            name: _load_network(folder, name, index, placement.dtype) for name in _NETWORKS
-        }
-    parts |= {name: _load_tokenizer(folder, name, index) for name in _TOKENIZERS}
-    parts["scheduler"] = _load_scheduler(folder)
+    parts = load_parts(folder, placement.dtype, index)
+    parts["scheduler"] = _load_scheduler(folder, index)
     pipe = FluxPipeline(**parts)
     pipe.set_progress_bar_config(disable=True)
     _place(pipe, placement.device, entry.name)
     log.info("loaded %s on %s in %s", entry.name, placement.device, placement.dtype)
     return pipe
+
+
+def load_parts(folder: Path, dtype: torch.dtype, index: dict[str, Any] | None = None) -> dict[str, Any]:
+    """The networks and tokenizers of a pipeline folder by name, strictly; whatever its scheduler is.
+
+    Raises ModelNotAvailable as `load_pipeline` does.
+    """
+    index = index or _read_index(folder)
+    with _quiet_bars():
+        networks = {name: _load_network(folder, name, index, dtype) for name in _NETWORKS}
+    return networks | {name: _load_tokenizer(folder, name, index) for name in _TOKENIZERS}
 
 
 @contextmanager
@@ -196,7 +203,10 @@ def _load_tokenizer(
         ) from error
 
 
-def _load_scheduler(folder: Path) -> FlowMatchEulerDiscreteScheduler:
+def _load_scheduler(folder: Path, index: dict[str, Any]) -> FlowMatchEulerDiscreteScheduler:
+    # Diffusers would read another scheduler's settings as far as their names fit.
+    if (kind := index.get("scheduler", [None, None])[1]) != FlowMatchEulerDiscreteScheduler.__name__:
+        raise ModelNotAvailable(f"The model in {folder} is sampled by {kind}, so it is no rectified flow. Choose one.")
     try:
         return FlowMatchEulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler")  # type: ignore[return-value]
     except (OSError, ValueError) as error:

@@ -3,11 +3,12 @@
 from dermaflux.services.doctoring import Doctoring
 from dermaflux.services.evaluating import Evaluating
 from dermaflux.services.explaining import Explaining
+from dermaflux.services.probing import Probing
 from dermaflux.services.retaining import Retaining
 from dermaflux.services.reviewing import Reviewing
 
 
-class Services(Retaining, Evaluating, Explaining, Reviewing, Doctoring):
+class Services(Retaining, Evaluating, Explaining, Reviewing, Probing, Doctoring):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dermaflux.services.real_import import RealImportReport
 
 ALL = "all"
+REAL = "real"  # in the data folder: sets of real pictures, for comparison only; never served
 UNDECIDED = "undecided"
 
 
@@ -101,7 +102,7 @@ class Curating(Deduplicating):
         """
         from dermaflux.services.real_import import import_real
 
-        folder = self.prepare_folder(self.settings.data_dir / "real")
+        folder = self.prepare_folder(self.settings.data_dir / REAL)
         return import_real(source, folder / checked_dataset_name(name), on_step)
 
     def accepted_ids(self, dataset: str) -> tuple[str, ...]:

@@ -3,7 +3,6 @@
 Pictures are described a batch at a time and not kept: a fingerprint is some hundred bytes, whatever the picture's size.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -28,14 +27,14 @@ class Deduplicating(Judging):
         """What pictures 0..count-1 are compared by. Raises ModelNotAvailable, and what `load` raises."""
         import numpy as np
 
-        from dermaflux.curation.export_choice import perceptual_hash
         from dermaflux.evaluation.duplicates import Fingerprints
+        from dermaflux.picture_hashes import content_hash, perceptual_hash
 
         descriptor = self._descriptor()
         content, hashes, vectors = [], [], [descriptor.embed([])]
         for start in range(0, count, _BATCH):
             images = [load(index).convert("RGB") for index in range(start, min(start + _BATCH, count))]
-            content += [_content_hash(image) for image in images]
+            content += [content_hash(image) for image in images]
             hashes += [perceptual_hash(image) for image in images]
             vectors.append(descriptor.embed(images))
             if on_step:
@@ -72,8 +71,3 @@ class Deduplicating(Judging):
         from dermaflux.evaluation import duplicates
 
         return duplicates.find_leaks(prints, reference, thresholds)
-
-
-def _content_hash(image: "Image.Image") -> str:
-    """Of the pixels and not of the file: another time stamp makes no other picture."""
-    return hashlib.sha256(repr(image.size).encode() + image.tobytes()).hexdigest()

@@ -5,6 +5,7 @@ Frozen records only. They carry domain records and plain values, so a front end 
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermaflux.domain.records import (
@@ -87,6 +88,32 @@ class Ended:
 
 
 JobEvent = Waiting | Preview | Finished | Progress | Ended
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeRequest:
+    """Whether the accepted images of a dataset help beside real pictures: a folder or zip, and its two splits.
+
+    features: a vision model instead of the embedded classifier. num_real, num_draws and seed as in ProbeOptions.
+    """
+
+    dataset: str
+    real: Path
+    split: str = "train"
+    held_out: str = "val"
+    features: Path | None = None
+    num_real: int | None = None
+    num_draws: int = 5
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeStep:
+    """How far a probe is: what it does, and how much of that is done."""
+
+    doing: str
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -81,7 +81,7 @@ def test_the_resampled_auc_equals_sklearn_on_the_repeated_pictures():
     clusters = [str(i // 2) for i in range(60)]
     how = cm.Bootstrap(num_resamples=40, seed=5)
     weights = np.concatenate(cm.resample_weights(clusters, how))
-    fast = cm._weighted_auc(labels.astype(bool), scores, weights)
+    fast = cm.weighted_auc(labels.astype(bool), scores, weights)
     slow = [roc_auc_score(np.repeat(labels, w), np.repeat(scores, w)) for w in weights]
     np.testing.assert_allclose(fast, slow, atol=1e-12)
 

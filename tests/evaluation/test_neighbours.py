@@ -33,6 +33,22 @@ def test_near_pairs_agree_with_brute_force_across_tiles(count):
     assert pairs.distance == pytest.approx(far[pairs.first, pairs.second], abs=1e-6)
 
 
+@pytest.mark.parametrize("most", [0, 2, 30])
+def test_rows_in_a_crowd_are_named_and_not_paired(most):
+    rng = np.random.default_rng(4)
+    rows = np.concatenate([rng.normal(size=(25, 3)), [[9, 9, 9]] * 12])
+    pairs, crowded = neighbours.uncrowded_pairs(rows, 0.05, most)
+    every = neighbours.pairs_within(rows, 0.05)
+    number = np.bincount(np.concatenate([every.first, every.second]), minlength=len(rows))
+    assert (crowded == (number > most)).all()
+    every_pair = zip(every.first, every.second, strict=True)
+    expected = {(i, j) for i, j in every_pair if max(number[i], number[j]) <= most}
+    assert set(zip(pairs.first, pairs.second, strict=True)) == expected
+    far = dict(zip(zip(every.first, every.second, strict=True), every.distance, strict=True))
+    wanted = [far[pair] for pair in zip(pairs.first, pairs.second, strict=True)]
+    assert pairs.distance == pytest.approx(wanted, abs=1e-6)
+
+
 @given(st.lists(st.integers(0, 2**64 - 1), max_size=20), st.integers(0, 64))
 def test_hash_pairs_count_differing_bits(values, max_bits):
     pairs = neighbours.hash_pairs_within(np.array(values, dtype=np.uint64), max_bits)

@@ -3,12 +3,9 @@
 import pytest
 import torch
 
-from training.augmentation import AugmentConfig, mixed, random_views
+from training.augmentation import AugmentConfig, mixed, randaugmented, random_views
 
-STILL = AugmentConfig(
-    min_scale=1.0, squeeze=(1.0, 1.0), rotation_degrees=0, brightness=0, contrast=0, saturation=0, white_balance=0,
-    mixup_probability=0, cutmix_probability=0,
-)  # fmt: skip
+STILL = AugmentConfig.none()
 
 
 def _rng(seed=0):
@@ -81,3 +78,17 @@ def test_settings_out_of_range_are_refused():
         AugmentConfig(min_scale=0)
     with pytest.raises(ValueError, match="exceed 1"):
         AugmentConfig(mixup_probability=0.7, cutmix_probability=0.7)
+
+
+def test_randaugment_changes_frames_by_the_seed_alone_and_only_when_asked():
+    frames = _frames(count=6)
+    assert randaugmented(frames, AugmentConfig()) is frames
+    strong = AugmentConfig(randaugment_ops=2, randaugment_magnitude=15)
+    seen = []
+    for seed in (1, 1, 2):
+        torch.manual_seed(seed)
+        seen.append(randaugmented(frames, strong))
+    assert seen[0].dtype == torch.uint8 and seen[0].shape == frames.shape
+    assert torch.equal(seen[0], seen[1]) and not torch.equal(seen[0], seen[2])
+    with pytest.raises(ValueError, match="randaugment"):
+        AugmentConfig(randaugment_magnitude=31)

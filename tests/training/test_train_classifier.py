@@ -16,6 +16,7 @@ from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest, Mod
 from training.classifier_config import PRESETS, ClassifierRun, DataConfig, OptimConfig
 from training.classifier_data import TrainFrames, class_names_of, open_data, part
 from training.classifier_loop import STATE_NAME
+from training.synthetic_source import SyntheticConfig
 from training.train_classifier import main, run_training
 
 
@@ -164,7 +165,8 @@ def test_the_limit_keeps_every_class(folder):
 
 
 def test_sampling_weights_balance_the_classes():
-    frames = TrainFrames(frames=torch.zeros(10, 4, 4, 3, dtype=torch.uint8), labels=torch.tensor([0] * 8 + [1] * 2))
+    frames, labels = torch.zeros(10, 4, 4, 3, dtype=torch.uint8), torch.tensor([0] * 8 + [1] * 2)
+    frames = TrainFrames(frames=frames, labels=labels, weights=torch.ones(10))
     for balance, share in ((0.0, 0.2), (0.5, 1 / 3), (1.0, 0.5)):
         weights = frames.sampling_weights(balance, 2)
         assert float(weights[8:].sum() / weights.sum()) == pytest.approx(share)
@@ -188,6 +190,57 @@ def test_the_command_trains(arguments, tmp_path):
     assert done.returncode == 0, done.stderr
     assert "val AUC" in done.stdout and "step" in done.stderr
     assert (tmp_path / "smoke" / "model" / "config.json").is_file()
+
+
+@pytest.mark.slow
+def test_two_processes_share_a_run_and_agree_on_its_end(arguments, tmp_path):
+    launch = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29517"]
+    options = ["--optim.epochs", "6", "--optim.patience", "2", "--optim.max-minutes", "5", "--optim.batch-size", "8"]
+    command = [*launch, "-m", "training.train_classifier", *arguments, *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=240)
+    assert done.returncode == 0, done.stderr
+    lines = [json.loads(text) for text in (tmp_path / "smoke" / "history.jsonl").read_text().splitlines()]
+    assert lines[0]["step"] == 3, "48 pictures, two batches of 8 a step"
+    assert [line["epoch"] for line in lines] == list(range(1, len(lines) + 1)), "one process writes"
+    assert LesionClassifier.from_folder(tmp_path / "smoke" / "model").facts.metrics["val"]["num_pictures"] == 24
+
+
+def test_synthetic_pictures_join_by_ratio_and_the_checkpoint_says_so(run, tmp_path, write_synthetic):
+    for index in range(60):
+        write_synthetic(tmp_path / "made" / f"{index:02}.png", ("mel", "nv", "bkl")[index % 3])
+    seen = {}
+
+    def look(trainer, loss):
+        seen["pictures"] = len(trainer.frames)
+
+    config = SyntheticConfig(folder=tmp_path / "made", ratio=0.5)
+    facts = run_training(replace(run, synthetic=config), look)
+    assert seen["pictures"] == 48 + 24
+    assert facts.training["synthetic"] == {
+        "folder": "made", "ratio": 0.5, "weight": 1.0, "keep": "all", "alone": False
+    }  # fmt: skip
+    assert len(facts.training["synthetic_sha256"]) == 64
+    with pytest.raises(InvalidRequest, match="the folder holds 60"):
+        run_training(replace(run, name="more", synthetic=replace(config, ratio=2.0)))
+    alone = replace(run, name="alone", synthetic=replace(config, alone=True))
+    assert run_training(alone, look).metrics["val"]["auc"] > 0.5 and seen["pictures"] == 24
+
+
+def test_epochs_of_a_given_length_make_budgets_equal(run):
+    steps = []
+    run = replace(run, optim=replace(run.optim, epochs=2, steps_per_epoch=5))
+    run_training(run, lambda trainer, loss: steps.append(trainer.step))
+    assert steps == list(range(1, 11)) and [line["step"] for line in _history(run)] == [5, 10]
+
+
+def test_an_earlier_run_is_gone_on_from(run):
+    run_training(replace(run, name="first", optim=replace(run.optim, epochs=8, learning_rate=3e-3)))
+    losses = []
+    start = replace(run, weights=run.runs_dir / "first" / "model", optim=replace(run.optim, epochs=1))
+    run_training(start, lambda trainer, loss: losses.append(loss))
+    scratch = []
+    run_training(replace(start, name="scratch", weights=None), lambda trainer, loss: scratch.append(loss))
+    assert losses[0] < scratch[0]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from diffusers import FluxPipeline
 
 from dermaflux.domain.errors import DataNotFound, InvalidRequest, ModelNotAvailable
 from dermaflux.domain.records import Split
+from dermaflux.generation import Generator
 from dermaflux.generation.patch_autoencoder import PatchAutoencoder
 from training.nano_data import CaptionStyle, draw_batch, load_captioned
 from training.train_nano import PRESETS, NanoTrainer, TrainNanoConfig, train
@@ -105,3 +106,11 @@ def test_it_goes_on_from_a_saved_nano_with_all_of_its_weights_learning(config, t
 def test_a_folder_to_go_on_from_that_holds_no_pipeline_is_refused(config, tmp_path):
     with pytest.raises(ModelNotAvailable):
         NanoTrainer(replace(config, start_from=tmp_path))
+
+
+def test_a_diffusion_trains_alike_but_is_no_model_of_the_app(config):
+    config = replace(config, objective="epsilon")
+    folder = train(config)
+    assert json.loads((folder / "model_index.json").read_text())["scheduler"][1] == "DPMSolverMultistepScheduler"
+    with pytest.raises(ModelNotAvailable, match="no rectified flow"):
+        Generator.load(str(folder))

@@ -56,13 +56,19 @@ class RealPictures:
 
     def load(self, picture: RealPicture) -> Image.Image:
         """The decoded picture. Raises ImageNotReadable."""
-        if self._archive is None:
-            return open_picture(self._root / picture.name)
+        name = picture.name if self._archive else str(self._root / picture.name)
+        return open_picture(io.BytesIO(self.content(picture)), name)
+
+    def content(self, picture: RealPicture) -> bytes:
+        """The bytes of the picture's file. Raises ImageNotReadable."""
         try:
-            content = self._archive.read(picture.name)
+            if self._archive is None:
+                return (self._root / picture.name).read_bytes()
+            return self._archive.read(picture.name)
         except (zipfile.BadZipFile, zlib.error, OSError, RuntimeError) as error:  # RuntimeError: encrypted
-            raise ImageNotReadable(f"{picture.name} in {self._root} is damaged ({error}). Replace the zip.") from error
-        return open_picture(io.BytesIO(content), picture.name)
+            raise ImageNotReadable(
+                f"{picture.name} in {self._root} is damaged ({error}). Replace it."
+            ) from error
 
 
 def read_real(root: Path, split: str, max_images: int | None, seed: int) -> RealPictures:

@@ -1,0 +1,97 @@
+"""The panel "Does it help?" of the Dataset tab: a quick head with and without the accepted images, as a table."""
+
+import html
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from dermaflux.services.records import ProbeRequest, ProbeStep
+from pages.components.web import plain_html
+from pages.page import IN_WORDS, in_words
+
+if TYPE_CHECKING:
+    from dermaflux.services import Services
+    from dermaflux.services.probing import ProbeReport
+
+PROBE_QUEUE = "probe"  # one at a time, of programs and visitors together: describing pictures takes all cores
+_SIZES = (("250 at a time", 250), ("500 at a time", 500), ("all", 0))
+_NOTE = (
+    "Trains a quick head on real pictures with and without the accepted images, and judges both on held-out real ones. "
+    "The first answer describes every picture once and may take minutes."
+)
+_NO_REAL = "No real pictures are known here. Take some in: python -m dermaflux import-real FOLDER --name NAME"
+_STOPPED = "Stopped. What was described is kept, so the next answer comes sooner."
+
+
+def probe_panel(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> None:
+    """Lay out the panel in the current Blocks context and wire it to the chosen dataset."""
+    actions = ProbeActions(services)
+    with gr.Row(elem_classes="df-export df-probe"):
+        real = gr.Dropdown(services.real_sets(), label="Real pictures", elem_id="probe-real")
+        size = gr.Dropdown(_SIZES, value=_SIZES[0][1], label="Learned from", elem_id="probe-size")
+        button = gr.Button("Does it help?", elem_id="probe", min_width=120, scale=0)
+        stop = gr.Button("Stop", elem_id="probe-stop", min_width=60, scale=0, interactive=False)
+        report = plain_html(_line(_NOTE), elem_id="probe-report")
+    table = plain_html("", elem_id="probe-table")
+    tab.select(actions.choices, real, [real, report], **IN_WORDS)
+    running = button.click(
+        actions.probe, [dataset, real, size], [report, table, stop], show_progress="hidden", api_visibility="private",
+        concurrency_id=PROBE_QUEUE, concurrency_limit=1,
+    )  # fmt: skip
+    running.failure(lambda: _line(_NOTE), None, report, **IN_WORDS)
+    running.then(lambda: _stop_button(False), None, stop, **IN_WORDS)
+    stop.click(lambda: (_line(_STOPPED), _stop_button(False)), None, [report, stop], cancels=running, **IN_WORDS)
+
+
+class ProbeActions:
+    """The handlers of the panel."""
+
+    def __init__(self, services: "Services") -> None:
+        self._services = services
+
+    @in_words
+    def choices(self, current: str | None) -> tuple[Any, Any]:
+        """The sets of real pictures there are now, and what to do when there is none."""
+        names = self._services.real_sets()
+        value = current if current in names else next(iter(names), None)
+        return gr.Dropdown(choices=names, value=value), gr.skip() if names else _line(_NO_REAL)
+
+    @in_words
+    def probe(self, dataset: str, real: str | None, num_real: int) -> Iterator[tuple[Any, Any, Any]]:
+        """How far it is, then the answer as a sentence and a table."""
+        yield _line("Beginning ..."), "", _stop_button(True)
+        request = ProbeRequest(dataset=dataset, real=self._services.real_set(real), num_real=num_real or None)
+        for event in self._services.probe(request):
+            if isinstance(event, ProbeStep):
+                yield _line(_progress(event)), gr.skip(), gr.skip()
+            else:
+                yield _line(event.headline), _table(event), gr.skip()
+
+
+def _progress(step: ProbeStep) -> str:
+    return f"{step.doing}: {step.done:,} of {step.total:,}" if step.total else f"{step.doing} ..."
+
+
+def _table(report: "ProbeReport") -> str:
+    """Every figure of a report: without, with, the change and its interval, and how many pictures are behind it."""
+    head = "".join(f"<th>{name}</th>" for name in ("", "without", "with", "change (95 %)", "judged on", "added"))
+    body = "".join(_row(*row) for row in report.rows())
+    return f'<table class="df-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+
+
+def _row(name: str, figure: Any, num_held_out: int, num_added: int) -> str:
+    tone = "is-up" if figure.delta.low > 0 else "is-down" if figure.delta.high < 0 else "is-open"
+    title = html.escape(name[:1].upper() + name[1:])
+    return (
+        f"<tr><th>{title}</th><td>{figure.without:.3f}</td><td>{figure.with_added:.3f}</td>"
+        f'<td class="{tone}">{figure.change}</td><td>{num_held_out:,}</td><td>{num_added:,}</td></tr>'
+    )
+
+
+def _line(text: str) -> str:
+    return f'<span role="status">{html.escape(text)}</span>'
+
+
+def _stop_button(is_running: bool) -> gr.Button:
+    return gr.Button(interactive=is_running)

@@ -1,0 +1,172 @@
+"""What an augmentation study found: tables in words of Markdown, the two panels and the ROC as HTML and PNG.
+
+    python -m training.study_report cpu --out docs/images
+
+Baseline and ratio are the best on val, each by its mean AUC over the seeds; what is reported is their difference on
+test. Unfinished arms are reported with the seeds they have. It trains nothing.
+"""
+
+import logging
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tyro
+
+from dermaflux.domain.errors import DataNotFound
+from dermaflux.domain.records import Split
+from dermaflux.evaluation.paired_arms import ArmDifference, ArmScores, difference
+from training.classifier_data import open_data, part
+from training.program import program
+from training.study_config import BASELINES, PRESETS, Arm, StudyConfig
+from training.study_figures import write_panels, write_study_roc
+from training.study_grid import Grid
+from training.whole_files import write_whole
+
+log = logging.getLogger(__name__)
+Line = dict[str, Any]
+_COLUMNS = (
+    "arm", "seeds", "val AUC", "test AUC", "balanced accuracy", "accuracy", "AUC less the baseline's",
+    "balanced accuracy less the baseline's",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truth:
+    """Labels (N,) and lesions of the test pictures, in the order of all scores."""
+
+    labels: np.ndarray
+    lesion_ids: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One model at one number of real pictures: the lines of each arm, seeds in order."""
+
+    model: str
+    num_real: int
+    arms: dict[str, list[Line]]
+
+    def mean(self, arm: str, split: str, figure: str) -> float:
+        """The mean of a figure over the seeds of an arm."""
+        return float(np.mean([line[split][figure] for line in self.arms[arm]]))
+
+    def best(self, arms: Sequence[str]) -> str | None:
+        """The arm with the highest mean AUC on val; None of none."""
+        known = [arm for arm in arms if arm in self.arms]
+        return max(known, key=lambda arm: self.mean(arm, "val", "auc"), default=None)
+
+    @property
+    def baseline(self) -> str | None:
+        """The fair baseline chosen on val."""
+        return self.best(BASELINES)
+
+    @property
+    def chosen(self) -> str | None:
+        """The ratio chosen on val, of the arms that add a flow's pictures to the real ones in the plain way."""
+        plain = [arm for arm in self.arms if arm not in BASELINES and not Arm.parse(arm).how]
+        return self.best([arm for arm in plain if Arm.parse(arm).source == "flow"])
+
+
+def settings_of(lines: Sequence[Line]) -> list[Setting]:
+    """The lines by model and number of real pictures, arms in the order they were asked for."""
+    grouped: dict[tuple[str, int], dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
+    for line in sorted(lines, key=lambda line: line["seed"]):
+        grouped[line["model"], line["num_real"]][line["arm"]].append(line)
+    return [Setting(model=m, num_real=n, arms=dict(arms)) for (m, n), arms in sorted(grouped.items())]
+
+
+def compare(grid: Grid, truth: Truth, setting: Setting, arm: str, against: str) -> ArmDifference | None:
+    """An arm against another over the seeds that both have; None when there is none."""
+    seeds = {line["seed"] for line in setting.arms[arm]} & {line["seed"] for line in setting.arms[against]}
+    if not seeds:
+        return None
+    first, second = (_scores(grid, setting, name, seeds) for name in (against, arm))
+    return difference(truth.labels, first, second, truth.lesion_ids)
+
+
+def markdown(grid: Grid, truth: Truth, settings: Sequence[Setting]) -> str:
+    """All tables: a row an arm, and its paired difference to the chosen baseline."""
+    parts = []
+    for setting in settings:
+        rows = [_row(grid, truth, setting, arm) for arm in setting.arms]
+        title = f"### {setting.model}, {setting.num_real} real pictures\n"
+        head = [title, f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
+        parts.append("\n".join([*head, *rows, _verdict(setting)]))
+    return "\n".join(parts)
+
+
+def _row(grid: Grid, truth: Truth, setting: Setting, arm: str) -> str:
+    lines = setting.arms[arm]
+    figures = [_spread([line["test"][name] for line in lines]) for name in ("auc", "balanced_accuracy", "accuracy")]
+    mark = {setting.baseline: " (baseline)", setting.chosen: " (chosen)"}.get(arm, "")
+    found = None
+    if setting.baseline and arm != setting.baseline:
+        found = compare(grid, truth, setting, arm, setting.baseline)
+    gains = [_signed(found.auc), _signed(found.balanced_accuracy)] if found else ["", ""]
+    cells = [f"{arm}{mark}", str(len(lines)), f"{setting.mean(arm, 'val', 'auc'):.3f}", *figures, *gains]
+    return f"| {' | '.join(cells)} |"
+
+
+def _verdict(setting: Setting) -> str:
+    return f"\nOn val the best baseline is {setting.baseline}, the best ratio {setting.chosen}.\n"
+
+
+def _spread(values: Sequence[float]) -> str:
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
+
+
+def _signed(found: Any) -> str:
+    return f"{found.value:+.3f} ({found.low:+.3f}, {found.high:+.3f})"
+
+
+def _scores(grid: Grid, setting: Setting, arm: str, seeds: set[int]) -> ArmScores:
+    lines = [line for line in setting.arms[arm] if line["seed"] in seeds]
+    return ArmScores(
+        scores=np.stack([np.load(grid.scores_path(line["key"])).astype(np.float64) for line in lines]),
+        thresholds=np.array([line["val"]["threshold"] for line in lines]),
+    )
+
+
+def truth_of(config: StudyConfig) -> Truth:
+    """The test pictures' labels and lesions; no pixel is read."""
+    records = part(open_data(config.data), Split.TEST, config.data.limit).records
+    return Truth(
+        labels=np.array([record.diagnosis.is_malignant for record in records]),
+        lesion_ids=tuple(record.lesion_id for record in records),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportConfig:
+    """Where pages and pictures go: the study's own folder when not given."""
+
+    study: StudyConfig
+    out: Path | None = None
+
+
+@program
+def main() -> None:
+    """The command line."""
+    presets = {name: (text, ReportConfig(study=study)) for name, (text, study) in PRESETS.items()}
+    config = tyro.extras.overridable_config_cli(presets, prog="python -m training.study_report")
+    grid, out = Grid(config.study.folder), config.out or config.study.folder
+    if not (lines := list(grid.finished().values())):
+        raise DataNotFound(f"{grid.results} holds no finished cell. Run training.augmentation_study first.")
+    truth, settings = truth_of(config.study), settings_of(lines)
+    write_whole(grid.folder / "report.md", text := markdown(grid, truth, settings))
+    write_panels(out, settings)
+    for setting in settings:
+        arms = [arm for arm in dict.fromkeys((setting.baseline, setting.chosen)) if arm]
+        scores = {arm: _scores(grid, setting, arm, {line["seed"] for line in setting.arms[arm]}).scores for arm in arms}
+        write_study_roc(out, f"{setting.model}, {setting.num_real} real pictures", scores, truth)
+    sys.stdout.write(text)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from dermaflux.evaluation.roc_band import roc_band
 
 from dermaflux.evaluation.classifier_metrics import Bootstrap
+from dermaflux.evaluation.roc_band import roc_band
 from training.roc_figure import write_roc
 from training.study_config import Arm
 

@@ -15,12 +15,12 @@ from dermaflux.classification.preprocessing import InputFacts, views
 from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.domain.lesion import HAM_DIAGNOSES, Diagnosis
 from dermaflux.domain.records import Split
-from training.classifier_config import MALIGNANT, DataConfig
+from training.classifier_config import MALIGNANT, ClassifierRun, DataConfig
 from training.dataset import LesionDataset, load_folder, load_ham10000
 from training.lesion_records import LesionRecord, without_masks
 from training.manifest import load_manifest
 from training.pictures import centre_crop
-from training.synthetic_source import refuse_synthetic
+from training.synthetic_source import counts, draw, read_synthetic, refuse_synthetic
 
 log = logging.getLogger(__name__)
 HAM_NAME = "HAM10000, split train (Tschandl et al. 2018, CC BY-NC 4.0)"
@@ -120,6 +120,20 @@ def read_train(train: LesionDataset, class_names: Sequence[str], weight: float =
     labels = torch.from_numpy(_labels(train, class_names))
     weights = torch.full((len(labels),), weight, dtype=torch.float64)
     return TrainFrames(frames=torch.from_numpy(frames), labels=labels, weights=weights)
+
+
+def read_synthetic_part(run: ClassifierRun, num_real: int, class_names: Sequence[str]) -> tuple[TrainFrames, str]:
+    """The synthetic pictures that join `num_real` real ones of a run, and their fingerprint.
+
+    Raises what `read_synthetic` and `draw` do.
+    """
+    config = run.synthetic
+    assert config.folder is not None
+    pool = in_classes(read_synthetic(config.folder, config.keep), run.data.classes)
+    chosen = draw(pool.where(lambda record: record.diagnosis in class_names), num_real, config.ratio, run.seed)
+    fitted = LesionDataset(chosen.records, chosen.source, centre_crop(*run.data.frame_px))
+    log.info("%d synthetic pictures beside %d real ones: %s", len(chosen), num_real, counts(chosen.records))
+    return read_train(fitted, class_names, config.weight), chosen.fingerprint()
 
 
 def read_held_out(part: LesionDataset, class_names: Sequence[str], inputs: InputFacts) -> HeldOut:

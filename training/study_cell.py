@@ -26,19 +26,17 @@ from training.classifier_data import (
     HeldOut,
     TrainFrames,
     class_names_of,
-    in_classes,
     open_data,
     part,
     read_held_out,
+    read_synthetic_part,
     read_train,
 )
 from training.classifier_loop import Material, Trainer, held_out_logits
 from training.dataset import LesionDataset
 from training.lesion_records import LesionRecord
-from training.pictures import centre_crop
 from training.starting_weights import Start, first_network
 from training.study_config import FIRST, Cell, StudyConfig
-from training.synthetic_source import draw, read_synthetic
 
 NUM_TURNS = 2
 
@@ -135,10 +133,7 @@ def _frames(config: StudyConfig, cell: Cell, run: ClassifierRun, names: Sequence
     real = LesionDataset(records, opened.source, opened.fit)
     if run.synthetic.folder is None:
         return (read_train(real, names),)
-    pool = in_classes(read_synthetic(run.synthetic.folder, run.synthetic.keep), config.data.classes)
-    chosen = draw(pool, len(real), run.synthetic.ratio, cell.seed)
-    fitted = LesionDataset(chosen.records, chosen.source, centre_crop(*config.data.frame_px))
-    synthetic = read_train(fitted, names, run.synthetic.weight)
+    synthetic, _ = read_synthetic_part(run, len(real), names)
     if run.synthetic.alone:
         return (synthetic,)
     if FIRST in cell.arm.how:

@@ -26,19 +26,17 @@ from training.classifier_config import PRESETS, ClassifierRun
 from training.classifier_data import (
     TrainFrames,
     class_names_of,
-    in_classes,
     open_data,
     part,
     read_held_out,
+    read_synthetic_part,
     read_train,
 )
 from training.classifier_export import export
 from training.classifier_loop import STATE_NAME, Material, Trainer, train
 from training.dataset import LesionDataset
-from training.pictures import centre_crop
 from training.program import program
 from training.starting_weights import first_network
-from training.synthetic_source import counts, draw, read_synthetic
 
 log = logging.getLogger(__name__)
 
@@ -92,18 +90,12 @@ def _prepared(
 
 def _frames(run: ClassifierRun, real: LesionDataset, class_names: Sequence[str]) -> tuple[TrainFrames, str]:
     """What is trained on, and the fingerprint of the synthetic part, empty without one."""
-    config = run.synthetic
-    if config.folder is None:
+    if run.synthetic.folder is None:
         return read_train(real, class_names), ""
-    pool = in_classes(read_synthetic(config.folder, config.keep), run.data.classes)
-    pool = pool.where(lambda record: record.diagnosis in class_names)
-    chosen = draw(pool, len(real), config.ratio, run.seed)
-    chosen = LesionDataset(chosen.records, chosen.source, centre_crop(*run.data.frame_px))
-    log.info("%d synthetic pictures beside %d real ones: %s", len(chosen), len(real), counts(chosen.records))
-    synthetic = read_train(chosen, class_names, config.weight)
-    if config.alone:
-        return synthetic, chosen.fingerprint()
-    return read_train(real, class_names).with_others(synthetic), chosen.fingerprint()
+    synthetic, fingerprint = read_synthetic_part(run, len(real), class_names)
+    if run.synthetic.alone:
+        return synthetic, fingerprint
+    return read_train(real, class_names).with_others(synthetic), fingerprint
 
 
 def _accelerator(wanted: str) -> Accelerator:

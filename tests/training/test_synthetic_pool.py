@@ -50,9 +50,8 @@ def test_each_picture_says_what_it_shows_and_a_stopped_run_goes_on(config):
     assert np.abs(np.asarray(Image.open(files[1])).astype(int) - pixels[1]).max() <= 1
 
 
-def test_a_flow_drawn_in_a_batch_is_what_the_app_draws(config, tmp_path):
-    if "flow" not in config.model:
-        pytest.skip("the app draws flows only")
+@pytest.mark.parametrize("pipeline", ["flow"], indirect=True)
+def test_a_flow_drawn_in_a_batch_is_what_the_app_draws(config):
     write_pool(config, SPECS[:2])
     path = config.out / "000006.png"
     request = replace(

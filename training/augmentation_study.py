@@ -10,6 +10,7 @@ what was found.
 import logging
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -30,7 +31,9 @@ from training.study_grid import Grid, work
 log = logging.getLogger(__name__)
 # What a study may grow by, or where it runs: everything else must stay as it began.
 _FREE = {"name", "runs_dir", "sources_dir", "workers", "models", "num_real", "arms", "seeds", "weights_dir", "device"}
-_POLL_SECONDS = 2.0
+_POLL_SECONDS = 0.5
+_ENDED_WELL = (None, 0, STOPPED, -signal.SIGTERM)
+"""Exit codes of workers that are under way, done or stopped; the last is one stopped while it still began."""
 
 
 def run_study(config: StudyConfig) -> int:
@@ -92,7 +95,7 @@ def _share(config: StudyConfig, grid: Grid) -> None:
 
 
 def _failed(workers: Sequence[BaseProcess]) -> int | None:
-    return next((worker.exitcode for worker in workers if worker.exitcode not in (None, 0, STOPPED)), None)
+    return next((worker.exitcode for worker in workers if worker.exitcode not in _ENDED_WELL), None)
 
 
 def _terminate(workers: Sequence[BaseProcess]) -> None:

@@ -58,7 +58,7 @@ def prompt_for(kind: PromptKind, lesion: Labelled) -> str:
     """What is asked about one picture."""
     if kind == "blind":
         return BLIND_PROMPT
-    return PAPER_PROMPT.format(label="malignant" if lesion.diagnosis.is_malignant else "benign")
+    return PAPER_PROMPT.format(label=lesion.diagnosis.side)
 
 
 def description_of(raw: str, kind: PromptKind, *, is_cut_off: bool = False) -> Description:

@@ -10,10 +10,9 @@ from pathlib import Path
 from dermaflux.domain.caption import compose
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.lesion import LesionSpec, SkinTone
+from dermaflux.measurement.skin import skin_tone
 from training.lesion_records import LesionRecord
 
-# Groh 2021: Fitzpatrick types from ITA in degrees; an estimate, dermoscopes are not calibrated.
-_TONE_CUTS = ((40, SkinTone.I), (23, SkinTone.II), (12, SkinTone.III), (0, SkinTone.IV), (-25, SkinTone.V))
 _ARCHIVES_PX = (200, 224)  # the whole frame first, as manifests hold it
 
 
@@ -64,4 +63,4 @@ def spec_of(record: LesionRecord, row: dict[str, str]) -> LesionSpec:
 def _tone(ita_degrees: str) -> SkinTone | None:
     if not ita_degrees:
         return None
-    return next((tone for cut, tone in _TONE_CUTS if float(ita_degrees) > cut), SkinTone.VI)
+    return skin_tone(float(ita_degrees))

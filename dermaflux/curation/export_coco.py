@@ -84,5 +84,5 @@ def _category(name: str, number: int) -> dict[str, Any]:
     if name == NOT_STATED:
         return {"id": number, "name": name, "supercategory": NOT_STATED}
     diagnosis = Diagnosis(name)
-    kind = "malignant" if diagnosis.is_malignant else "benign"
+    kind = str(diagnosis.side)
     return {"id": number, "name": name, "supercategory": kind, "label": diagnosis.label}

@@ -150,9 +150,8 @@ def parse(caption: str) -> LesionSpec:
 
 
 def _class_sentence(diagnosis: Diagnosis, rng: random.Random | None) -> str:
-    kind = "malignant" if diagnosis.is_malignant else "benign"
     name = "" if diagnosis in _PLAIN else f", {DIAGNOSIS_NAMES[diagnosis]}"
-    return f"{_pick(_HEAD, rng)} a {kind} lesion{name}."
+    return f"{_pick(_HEAD, rng)} a {diagnosis.side} lesion{name}."
 
 
 def _patient_sentence(lesion: Labelled) -> list[str]:

@@ -71,11 +71,13 @@ def _resampled(
     how: Bootstrap,
     metric: _Metric,
 ) -> Interval:
-    everyone = np.ones((1, len(truth)), dtype=int)
-    value = float(np.subtract(*(metric(truth, arm, everyone).mean() for arm in reversed(arms))))
+    def gain(weights: np.ndarray) -> np.ndarray:
+        return metric(truth, arms[1], weights) - metric(truth, arms[0], weights)  # (S, B)
+
+    value = float(gain(np.ones((1, len(truth)), dtype=int)).mean())
     rng, drawn = np.random.default_rng(how.seed), []
     for weights in resample_weights(clusters, how):
-        gained = metric(truth, arms[1], weights) - metric(truth, arms[0], weights)  # (S, B)
+        gained = gain(weights)
         seeds = rng.integers(len(gained), size=gained.shape)
         drawn.append(np.take_along_axis(gained, seeds, axis=0).mean(0))
     return interval_of(value, np.concatenate(drawn), how)

@@ -60,12 +60,7 @@ def download_files(
 
 def download_vision_language(repository: str, *, endpoint: str | None = None) -> Path:
     """The local folder of a model's files (open_clip or transformers). Raises as `download_pipeline` does."""
-    return Path(
-        _explained(
-            repository,
-            lambda: snapshot_download(repository, allow_patterns=list(_VISION_LANGUAGE_FILES), endpoint=endpoint),
-        )
-    )
+    return download_files(repository, _VISION_LANGUAGE_FILES, endpoint=endpoint)
 
 
 def download_adapter(repository: str, file: str | None, *, endpoint: str | None = None) -> Path:

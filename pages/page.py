@@ -7,20 +7,24 @@ import functools
 import html
 import inspect
 from collections.abc import Callable, Iterator
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import gradio as gr
 
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.domain.records import DISCLAIMER
+from dermaflux.domain.roles import Visitor
+from dermaflux.services.visiting import LOCAL_USER
 from pages.components.web import plain_html
+
+if TYPE_CHECKING:
+    from dermaflux.services import Services
 
 Params = ParamSpec("Params")
 Result = TypeVar("Result")
 
 # A follower waits for the worker most of its life: any number may wait side by side, apart from all other handlers.
 FOLLOW_QUEUE = "follow"
-LOCAL_USER = "local"
 # How a handler is called. Gradio shows the errors of queued handlers only, so whatever may refuse is queued, where
 # nobody waits in line, since any number may run at once; QUICK is for the few that never refuse or say it in band.
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -53,6 +57,12 @@ def in_words(handler: Callable[Params, Result]) -> Callable[Params, Result]:
 def user_of(request: gr.Request | None) -> str:
     """Who asks: the name they logged in with, or the one local user of an app without log-in."""
     return (request.username if request else None) or LOCAL_USER
+
+
+def visitor_of(services: "Services", request: gr.Request | None) -> Visitor:
+    """Who asks, with their role. Every handler that changes or shows anything asks this itself: an endpoint that no
+    page shows can still be called."""
+    return services.visitor(request.username if request else None)
 
 
 def disclaimer() -> gr.HTML:

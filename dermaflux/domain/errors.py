@@ -36,6 +36,10 @@ class AdapterNotApplied(ModelNotAvailable):
     """A LoRA file was read but not every tensor of it reached the model."""
 
 
+class NotAllowed(DermaFluxError):
+    """The visitor's role does not cover what was asked."""
+
+
 class StorageNotWritable(DermaFluxError):
     """The data directory or the database cannot be written."""
 

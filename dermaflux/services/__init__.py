@@ -6,9 +6,10 @@ from dermaflux.services.explaining import Explaining
 from dermaflux.services.probing import Probing
 from dermaflux.services.retaining import Retaining
 from dermaflux.services.reviewing import Reviewing
+from dermaflux.services.visiting import Visiting
 
 
-class Services(Retaining, Evaluating, Explaining, Reviewing, Probing, Doctoring):
+class Services(Retaining, Evaluating, Explaining, Reviewing, Probing, Doctoring, Visiting):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from diffusers import FluxPipeline
@@ -21,7 +22,7 @@ from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequ
 from dermaflux.generation.adapters import Adapter, locate_adapters, wear
 from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
 from dermaflux.generation.denoising import Guidance, Push, decode, denoise, draw_noise
-from dermaflux.generation.loading import choose_placement, load_pipeline, locate
+from dermaflux.generation.loading import INT8, choose_placement, load_pipeline, locate
 from dermaflux.generation.previews import Previewer, load_latent_rgb
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.generation.threads import fitting_threads
@@ -47,6 +48,9 @@ class _LoadedModel:
     encoder: PromptEncoder
     previewer: Previewer
     adapters: tuple[Adapter, ...] = ()
+    sampling: FluxPipeline | None = None
+    """What samples: the pipeline, or the same with its transformer in onnxruntime; None when it must be made anew."""
+    precision: str = ""
 
 
 class Generator:
@@ -62,8 +66,10 @@ class Generator:
         *,
         device: str = "auto",
         precision: str = "auto",
+        exports_dir: Path | None = None,
     ) -> None:
         self.catalogue = catalogue or ModelCatalogue()
+        self._exports_dir = exports_dir
         self._device = device
         self._precision = precision
         self._loaded: _LoadedModel | None = None
@@ -114,6 +120,7 @@ class Generator:
             _raise_if(should_stop())
             loaded = self._exchange(self.catalogue.model(request.model))
             self._wear(loaded, request)
+            self._choose_arithmetic(loaded)
             _check_size(loaded, request)
             with fitting_threads(loaded.pipe.transformer):
                 for index in range(request.num_images):
@@ -152,9 +159,24 @@ class Generator:
         """Exactly the adapters of the request on the pipeline."""
         wanted = locate_adapters(self.catalogue, request.adapters)
         if wanted != loaded.adapters:
-            loaded.adapters = ()  # what wear leaves behind when it raises
+            loaded.adapters, loaded.sampling = (), None  # what wear leaves behind when it raises
             wear(loaded.pipe, wanted)
             loaded.adapters = wanted
+
+    def _choose_arithmetic(self, loaded: _LoadedModel) -> None:
+        """int8 where it was measured to do no harm, exact onnxruntime for what else int8 was asked for, else torch."""
+        if loaded.sampling is not None:
+            return
+        if self._precision != INT8:
+            loaded.sampling = loaded.pipe
+            return
+        if self._exports_dir is None:
+            raise InvalidRequest("The precision int8 needs a folder for exported transformers; none was named.")
+        from dermaflux.generation.onnx_transformer import with_onnx
+
+        int8 = loaded.entry.int8_checked and not loaded.adapters
+        loaded.sampling = with_onnx(loaded.pipe, loaded.sha256, loaded.adapters, self._exports_dir, int8=int8)
+        loaded.precision = INT8 if int8 else ""
 
 
 def _sample(
@@ -168,7 +190,8 @@ def _sample(
     )
     _raise_if(should_stop())
     began, away = time.perf_counter(), 0.0
-    pipe, seed, size_px = loaded.pipe, request.seed + index, request.size_px
+    assert loaded.sampling is not None
+    pipe, seed, size_px = loaded.sampling, request.seed + index, request.size_px
     state = None
     noise = draw_noise(pipe, seed, size_px)
     for state in denoise(pipe, _guidance(loaded, request), noise, size_px, request.num_steps):
@@ -221,6 +244,7 @@ def _identity(loaded: _LoadedModel, request: SamplingRequest) -> ModelIdentity:
         adapter=request.adapter,
         adapter_sha256=",".join(adapter.sha256 for adapter in loaded.adapters) or None,
         licence=loaded.entry.licence,
+        precision=loaded.precision,
     )
 
 

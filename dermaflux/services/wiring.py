@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 
 Built = TypeVar("Built")
 EXPORTS = "exports"  # in the data folder: zips for download
+ONNX_EXPORTS = "onnx"  # in the data folder: transformers exported for onnxruntime; may be deleted
 IMAGE_CACHE = "image-cache"  # in the data folder: copies of images that are kept elsewhere; may be deleted
 
 
@@ -87,7 +88,10 @@ class Wiring:
         from dermaflux.generation import Generator
 
         return Generator(
-            self.catalogue(), device=self.settings.device, precision=self.settings.precision
+            self.catalogue(),
+            device=self.settings.device,
+            precision=self.settings.precision,
+            exports_dir=self.settings.data_dir / ONNX_EXPORTS,
         )
 
     def _build_measurer(self) -> "Measurer":

@@ -34,14 +34,15 @@ class Heart:
         self._thread.start()
 
     def stop(self) -> None:
-        """Stop beating and leave the roll; the worker holds no job any more."""
+        """Stop beating and leave the roll; the worker holds no job any more. May be called twice."""
+        if self._stopping.is_set():
+            return
         self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(self._roll.timeout_seconds)
-            try:
-                self._roll.leave(self.worker_id)
-            except DermaFluxError as error:  # the others find out by the silence
-                log.warning("the worker could not sign off: %s", error)
+        self._thread.join(self._roll.timeout_seconds)
+        try:
+            self._roll.leave(self.worker_id)
+        except DermaFluxError as error:  # the others find out by the silence
+            log.warning("the worker could not sign off: %s", error)
 
     def _run(self) -> None:
         timeout, last = self._roll.timeout_seconds, time.monotonic()

@@ -174,8 +174,9 @@ class Generating(Making):
 
     def _warm_up(self) -> None:
         try:
-            self._generator().catalogue.model(self.settings.model)
-            self._generator().warm_up(self.settings.model)
+            if self.settings.worker or self._is_apart:
+                self._generator().catalogue.model(self.settings.model)
+                self._generator().warm_up(self.settings.model)
             self._classifier()
             self._measurer()
         except ModelNotAvailable as error:

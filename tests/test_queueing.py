@@ -62,7 +62,7 @@ def test_everyone_sees_their_own_jobs_and_of_others_only_that_they_are_there(pag
     page.submit_generation("bob", SamplingRequest(caption="bob's own words", num_images=2))
     view = page.queue_view(ANN)
     (entry,), (other,) = view.mine, view.others
-    assert (entry.job_id, entry.asked) == (mine.job_id, "8 × mel · asymmetry 1.5 · border 6 · 2 colours")
+    assert (entry.job_id, entry.asked) == (mine.job_id, "8 × melanoma · asymmetry 1.5 · border 6 · 2 colours · seed 0")
     assert (entry.ahead, entry.begins_in, entry.ends_in) == (0, 0, None)
     assert (other.ahead, other.total) == (1, 2)
     assert (other.job_id, other.owner, other.asked, other.actions) == ("", "", "", ())
@@ -103,7 +103,7 @@ def test_the_whole_queue_is_an_administrators_to_pause(page):
 
 def test_what_was_asked_is_said_in_few_words():
     free = asked_in_words("generate", {"caption": "a mole " * 40, "spec": None}, 1)
-    assert free.startswith("1 × a mole a mole") and free.endswith("…") and len(free) < 80
+    assert free.startswith("1 × a mole a mole") and free.endswith("…") and len(free) < 90
     assert asked_in_words("other", {"cells": []}, 9) == "9 × other"
 
 

@@ -6,6 +6,7 @@ given back goes on behind its last finished image.
 
 import logging
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -120,7 +121,7 @@ class Generating(Making):
                     yield _preview(job_id, preview)
                 case events.Result(key=index, data=image_id):
                     shown.add(image_id)
-                    yield self._finished(job_id, index, image_id)
+                    yield from self._finished(job_id, index, image_id)
                 case events.Ended(job=job):
                     yield from self._rest(job, shown)
                     yield records.Ended(job_id=job_id, state=str(job.state), error=job.error)
@@ -129,12 +130,16 @@ class Generating(Making):
         """The images that were finished before this process, or before this follower came."""
         for index, image_id in enumerate(job.result):
             if image_id not in shown:
-                yield self._finished(job.id, index, image_id)
+                yield from self._finished(job.id, index, image_id)
 
-    def _finished(self, job_id: str, index: object, image_id: str) -> records.Finished:
-        stored = self.image(image_id)
+    def _finished(self, job_id: str, index: object, image_id: str) -> Iterator[records.Finished]:
+        """The image as an event; nothing when it was removed since."""
+        try:
+            stored = self.image(image_id)
+        except DataNotFound:
+            return
         assert isinstance(index, int)
-        return records.Finished(
+        yield records.Finished(
             job_id=job_id, image_index=index, stored=stored, assessment=records.assessment_of(stored)
         )
 
@@ -145,14 +150,16 @@ class Generating(Making):
         request = SamplingRequest.from_dict(job.payload)
         first = self._num_kept(job, context)
         if first > job.done:  # the worker before died between an image and its count
-            context.progress(first, request.num_images)
+            context.progress(first, request.num_images, 0.0)
         with closing(from_image(request, first, lambda rest: self.generate(rest, context.should_stop))) as stream:
             for event in stream:
                 if isinstance(event, StepPreview):
                     context.publish(Update(key=event.image_index, data=event))
                 else:
+                    sampled_at = time.monotonic()
                     self._keep(event, job, context)
-                    context.progress(event.image_index + 1, request.num_images)
+                    worked_seconds = event.seconds + time.monotonic() - sampled_at
+                    context.progress(event.image_index + 1, request.num_images, worked_seconds)
 
     def _num_kept(self, job: "Job", context: "JobContext") -> int:
         """How many of the images that an earlier run finished are still there; what was removed is drawn again."""

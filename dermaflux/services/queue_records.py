@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-_WORDS_CHARS = 70
+from dermaflux.domain.lesion import DIAGNOSIS_NAMES, Diagnosis, choice
+
+_WORDS_CHARS = 80
 
 
 class JobAction(StrEnum):
@@ -68,17 +70,20 @@ class QueueView:
 
 
 def asked_in_words(kind: str, payload: Mapping[str, Any], total: int) -> str:
-    """A job's request in a few words: "8 × mel · asymmetry 1.5 · border 6 · 4 colours", or how its caption begins."""
+    """A job's request in a few words, such as "8 × melanoma · asymmetry 1.5 · border 6 · 4 colours · seed 7".
+
+    Of free text how it begins.
+    """
     spec, caption = payload.get("spec"), str(payload.get("caption", "")).strip()
     if isinstance(spec, Mapping) and "diagnosis" in spec:
         colours = len(spec.get("colours", ()))
         parts = [
-            str(spec["diagnosis"]),
+            DIAGNOSIS_NAMES[choice("diagnosis", spec["diagnosis"], Diagnosis)].lower(),
             f"asymmetry {spec.get('asymmetry', 0):g}",
             f"border {spec.get('border', 0):g}",
             f"{colours} colour{'s' if colours != 1 else ''}",
         ]
-        words = " · ".join(parts)
+        words = " · ".join([*parts, f"seed {payload.get('seed', 0)}"])
     else:
         words = caption or kind
     return f"{total} × {words if len(words) <= _WORDS_CHARS else words[: _WORDS_CHARS - 1].rstrip() + '…'}"

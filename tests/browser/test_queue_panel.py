@@ -34,7 +34,7 @@ def test_a_job_is_found_again_paused_resumed_cancelled_and_tried_again(page):
     page.locator("#queue summary").click()
     generate(page, 12)
     row = page.locator(ROW).first
-    expect(row).to_contain_text("12 × mel · asymmetry 1.5")
+    expect(row).to_contain_text("12 × melanoma · asymmetry 1.5")
     expect(page.locator(f"{CARD}[data-state=done]").first).to_be_visible()
 
     page.reload()

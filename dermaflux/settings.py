@@ -46,6 +46,10 @@ class Settings(BaseSettings):
     """The embedded weights."""
     max_waiting: int = Field(default=64, ge=1, le=10_000)
     """How many requests may wait before new ones are refused."""
+    worker: bool = True
+    """off: the app does no jobs itself; `python -m dermaflux worker` does, here or on another machine."""
+    worker_timeout_s: float = Field(default=30.0, ge=1, le=3600)
+    """A worker not heard of for so long counts as dead, and its job goes back to the queue."""
     c2pa_cert: Path | None = None
     """A certificate chain in PEM: what is exported is then signed (C2PA). Needs c2pa_key and c2pa-python."""
     c2pa_key: Path | None = None
@@ -89,6 +93,11 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """The database URL that is used."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'dermaflux.db').resolve()}"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether processes on several machines may use the database."""
+        return not self.resolved_database_url.startswith("sqlite")
 
     @property
     def resolved_images_url(self) -> str:

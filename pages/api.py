@@ -13,7 +13,7 @@ import gradio as gr
 
 from dermaflux.domain.lesion import Diagnosis, LesionSpec, choice, typical_colours
 from dermaflux.domain.records import DISCLAIMER, SamplingRequest
-from dermaflux.services.records import Ended, Finished, Preview, ProbeRequest, ProbeStep
+from dermaflux.services.records import Ended, Finished, Paused, Preview, ProbeRequest, ProbeStep
 from pages.components.caption_text import requested_spec
 from pages.page import FOLLOW_QUEUE, in_words, user_of
 from pages.probe_panel import PROBE_QUEUE
@@ -173,6 +173,8 @@ class Endpoints:
             match event:
                 case Preview():
                     answer |= {"state": "running", "step": event.step, "num_steps": event.num_steps}
+                case Paused():
+                    answer |= {"state": "paused"}
                 case Finished():
                     answer |= {"images": [*answer["images"], _image(event)]}
                 case Ended():

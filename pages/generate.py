@@ -12,6 +12,7 @@ from pages.components.sampling_controls import sampling_controls
 from pages.components.web import plain_html
 from pages.generate_actions import GenerateActions, GenerateControls
 from pages.page import FOLLOW_QUEUE, IN_WORDS, QUICK
+from pages.queue_panel import queue_panel
 from pages.review import ReviewActions, wire_review
 
 if TYPE_CHECKING:
@@ -48,11 +49,12 @@ def build(services: "Services", app: gr.Blocks) -> None:
                     min_width=140,
                     scale=0,
                 )
+            shown = queue_panel(services, app, controls.last_job)
             plain_html(LEGEND)
             board = sample_board(elem_id="board", empty=_EMPTY)
     actions = GenerateActions(services, controls)
     _wire_caption(actions, controls)
-    _wire_generation(actions, controls, app, board, dataset)
+    _wire_generation(actions, controls, app, board, dataset, shown)
     wire_review(
         ReviewActions(services), board=board, dataset=dataset, counts=counts, undo=undo, app=app
     )
@@ -142,6 +144,7 @@ def _wire_generation(
     app: gr.Blocks,
     board: gr.HTML,
     dataset: gr.Dropdown,
+    shown: Any,
 ) -> None:
     following = {
         "inputs": [controls.last_job, dataset],
@@ -155,6 +158,7 @@ def _wire_generation(
         **IN_WORDS,
     )
     submitted.success(actions.follow, **following)
+    shown.success(actions.follow, **following)  # a job chosen in the queue
     app.load(actions.follow, **following)
     dataset.change(actions.follow, **following)  # other verdicts on the same images
     controls.stop.click(actions.stop, controls.last_job, None, **IN_WORDS)

@@ -16,7 +16,7 @@ from dermaflux.domain.errors import InvalidRequest
 PROGRAM = "python -m dermaflux"
 VERBS = (
     "caption", "generate", "measure", "classify", "segment", "explain", "strip", "export", "import", "provenance",
-    "doctor", "evaluate", "duplicates", "import-real", "purge", "forget",
+    "doctor", "evaluate", "duplicates", "import-real", "purge", "forget", "worker",
 )  # fmt: skip
 EVALUATIONS = (
     "adherence", "quality", "memorisation", "diversity", "artefacts", "coverage", "classifier", "probe",

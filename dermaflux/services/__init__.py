@@ -4,12 +4,13 @@ from dermaflux.services.doctoring import Doctoring
 from dermaflux.services.evaluating import Evaluating
 from dermaflux.services.explaining import Explaining
 from dermaflux.services.probing import Probing
+from dermaflux.services.queueing import Queueing
 from dermaflux.services.retaining import Retaining
 from dermaflux.services.reviewing import Reviewing
 from dermaflux.services.visiting import Visiting
 
 
-class Services(Retaining, Evaluating, Explaining, Reviewing, Probing, Doctoring, Visiting):
+class Services(Retaining, Evaluating, Explaining, Reviewing, Probing, Queueing, Doctoring, Visiting):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

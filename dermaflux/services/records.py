@@ -25,7 +25,7 @@ OnStep = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationJob:
-    """A generation request in the queue. state: waiting, running, done, failed, cancelled or interrupted.
+    """A generation request in the queue. state: waiting, running, paused, done, failed, cancelled or interrupted.
 
     `request` is the SamplingRequest as a dict, every default filled in; `image_ids` are the images stored so far.
     """
@@ -46,6 +46,15 @@ class Waiting:
 
     job_id: str
     ahead: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """The job rests with `done` of `total` images finished, until its owner lets it go on."""
+
+    job_id: str
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +96,7 @@ class Ended:
     error: str | None = None
 
 
-JobEvent = Waiting | Preview | Finished | Progress | Ended
+JobEvent = Waiting | Paused | Preview | Finished | Progress | Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

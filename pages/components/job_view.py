@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dermaflux.domain.records import SamplingRequest
-from dermaflux.services.records import Ended, Finished, JobEvent, Preview, Progress, Waiting
+from dermaflux.services.records import Ended, Finished, JobEvent, Paused, Preview, Progress, Waiting
 from pages.components.card_view import Card, empty_card, image_title, stored_card
 from pages.components.pictures import picture_uri, preview_uri
 
@@ -56,6 +56,10 @@ class JobView:
                     f"{ahead} request{'s' if ahead != 1 else ''} ahead" if ahead else "next in line"
                 )
                 self._strip |= {"state": "queued", "title": "Waiting", "note": others}
+            case Paused(done=done, total=total):
+                note = f"{done} of {total} done · resume it in the queue"
+                self._strip |= {"state": "paused", "title": "Paused", "note": note, "fraction": done / total}
+                self._started = None  # the time at rest says nothing of the time that is left
             case Preview():
                 self._on_preview(event)
             case Finished():

@@ -14,7 +14,13 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from dermaflux.cli import classifier_commands, commands, dataset_commands, store_commands
+from dermaflux.cli import (
+    classifier_commands,
+    commands,
+    dataset_commands,
+    store_commands,
+    user_commands,
+)
 from dermaflux.cli.parsing import PROGRAM, HelpShown, parse
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.services import Services
@@ -47,6 +53,13 @@ _MODULES: Mapping[type, str] = {
     commands.ImportReal: "importing",
     commands.Purge: "retaining",
     commands.Forget: "retaining",
+    user_commands.UsersAdd: "users",
+    user_commands.UsersList: "users",
+    user_commands.UsersRole: "users",
+    user_commands.UsersPassword: "users",
+    user_commands.UsersDisable: "users",
+    user_commands.UsersEnable: "users",
+    user_commands.UsersKey: "users",
 }
 
 

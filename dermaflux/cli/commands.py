@@ -14,6 +14,7 @@ from dermaflux.cli.dataset_commands import Export, ImportExport, Provenance
 from dermaflux.cli.flags import RealFlags, SamplingFlags, SpecFlags, check_choice
 from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Probe, Purge
 from dermaflux.cli.store_commands import Doctor
+from dermaflux.cli.user_commands import Users
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,4 +184,5 @@ Command = (
     | Annotated[ImportReal, subcommand("import-real")]
     | Annotated[Purge, subcommand("purge")]
     | Annotated[Forget, subcommand("forget")]
+    | Annotated[Users, subcommand("users")]
 )

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dermaflux.domain.records import StoredImage
+from dermaflux.domain.roles import Role
 from pages.components.card_view import Card, requested_of, stored_card
 from pages.components.pictures import thumbnail_uri
-from pages.page import in_words, user_of
+from pages.page import in_words, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -51,33 +52,44 @@ class DatasetActions:
         self._page_size = page_size
 
     @in_words
-    def choices(self, current: str) -> Any:
+    def choices(self, current: str, request: gr.Request) -> Any:
         """The datasets there are now. The field keeps its value: the visitor may have chosen another one meanwhile."""
+        visitor_of(self._services, request).require(Role.VIEWER, "see datasets")
         names = self._services.datasets()
         return gr.Dropdown(choices=sorted({*names, current}))
 
     @in_words
     def first_page(self, dataset: str, shown: str, request: gr.Request) -> tuple[Any, ...]:
         """The newest images of a verdict."""
-        return self._page(dataset, shown, FIRST_PLACE["trail"], user_of(request))
+        return self._page(dataset, shown, FIRST_PLACE["trail"], request)
 
     @in_words
     def later_page(self, dataset: str, shown: str, place: Place, request: gr.Request) -> tuple[Any, ...]:
         """The page after the one that is shown."""
-        return self._page(dataset, shown, [*place["trail"], place["next"]], user_of(request))
+        return self._page(dataset, shown, [*place["trail"], place["next"]], request)
 
     @in_words
     def earlier_page(self, dataset: str, shown: str, place: Place, request: gr.Request) -> tuple[Any, ...]:
         """The page before the one that is shown."""
-        return self._page(dataset, shown, place["trail"][:-1] or FIRST_PLACE["trail"], user_of(request))
+        return self._page(dataset, shown, place["trail"][:-1] or FIRST_PLACE["trail"], request)
 
     @in_words
-    def export(self, dataset: str, layout: str) -> tuple[str, str]:
-        """A zip of the accepted images in the layout asked for: its path, and a line on it."""
+    def export(self, dataset: str, layout: str, request: gr.Request) -> tuple[str, str]:
+        """Export the accepted images of a dataset as one zip file, for training splits only.
+
+        Parameters:
+            dataset: the dataset's name
+            layout: imagefolder, parquet, webdataset, dicom or coco
+
+        Returns:
+            the zip file, and a line on it
+        """
+        visitor_of(self._services, request).require(Role.CURATOR, "export a dataset")
         path = self._services.export_zip(dataset, layout)
         return str(path), f"{html.escape(path.name)} is ready. For training splits only."
 
-    def _page(self, dataset: str, shown: str, trail: list[str | None], viewer: str) -> tuple[Any, ...]:
+    def _page(self, dataset: str, shown: str, trail: list[str | None], request: gr.Request) -> tuple[Any, ...]:
+        viewer = visitor_of(self._services, request).require(Role.VIEWER, "see images").name
         page = self._services.page(
             dataset, verdict=shown, after=trail[-1], limit=self._page_size, viewer=viewer
         )

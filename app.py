@@ -20,7 +20,7 @@ log = logging.getLogger("dermaflux.app")
 def main() -> None:
     """Build the app over this machine's settings and serve it until it is stopped."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("alembic", "httpx"):
+    for chatty in ("alembic", "httpx", "mcp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     settings = Settings.load()
     host = settings.host or os.environ.get("GRADIO_SERVER_NAME", DEFAULT_HOST)

@@ -3,16 +3,21 @@
 Without log-ins it adds nothing: then everybody who reaches the address is the one local user.
 """
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from starlette.middleware import Middleware
 
+from dermaflux.domain.errors import NotAllowed
+from dermaflux.domain.roles import Role
+from dermaflux.services.wiring import EXPORTS
 from pages.admission import (
     LOOPBACK_HEADER,
     Admission,
     Gate,
     LocalGate,
     ProxyGate,
+    Rules,
     SpacesGate,
     admitted_name,
     new_secret,
@@ -39,7 +44,8 @@ class Access:
         if self._gate is None:
             return options
         self._services.check_ready()
-        layer = Middleware(Admission, gate=self._gate, loopback_secret=self._secret)
+        rules = Rules(gate=self._gate, loopback_secret=self._secret, may_fetch=self._may_fetch)
+        layer = Middleware(Admission, rules=rules)
         routes = login_routes(self._services) if self._gate.has_login_page else []
         return {
             **options,
@@ -62,6 +68,17 @@ class Access:
             str(app.local_url), download_files=False, verbose=False, analytics_enabled=False, _skip_components=False,
             headers={"x-gradio-user": "mcp", LOOPBACK_HEADER: self._secret},
         )  # fmt: skip
+
+    def _may_fetch(self, name: str, path: str) -> bool:
+        """Exports are for curators, whose names and places can be guessed; all else is for whoever has its address."""
+        exports = (self._services.settings.data_dir / EXPORTS).resolve()
+        if not Path(path).resolve().is_relative_to(exports):
+            return True
+        try:
+            self._services.visitor(name).require(Role.CURATOR, "download an export")
+        except NotAllowed:
+            return False
+        return True
 
     def _build_gate(self) -> Gate | None:
         match self._services.settings.auth:

@@ -7,8 +7,11 @@ It knows no role: what somebody may do is asked by each handler.
 
 import hmac
 import ipaddress
+import re
 import secrets
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from starlette._utils import get_route_path
@@ -28,6 +31,9 @@ NOBODY = ""  # let in without a name; `services.visitor` decides what that means
 _SCOPE_KEY = "dermaflux_name"
 # What Gradio asks of itself at start, and what a browser asks for by itself.
 _OPEN_PATHS = frozenset({"/login", "/favicon.ico", "/robots.txt", "/gradio_api/startup-events"})
+
+_FILE_ROUTE = re.compile(r"/gradio_api/file[=/](.*)", re.DOTALL)
+_NOT_YOURS = "Your role does not cover this file. Ask an administrator."
 
 
 class Gate(Protocol):
@@ -98,13 +104,23 @@ class SpacesGate:
         return str((login.get("userinfo") or {}).get("preferred_username") or NOBODY)
 
 
-class Admission:
-    """ASGI layer: nobody without a name gets further than the log-in page."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What one deployment's door goes by. may_fetch: whether a name may read a file of the disk by Gradio's route."""
 
-    def __init__(self, app: ASGIApp, *, gate: Gate, loopback_secret: str) -> None:
+    gate: Gate
+    loopback_secret: str
+    may_fetch: Callable[[str, str], bool]
+
+
+class Admission:
+    """ASGI layer: nobody without a name gets further than the log-in page, and no one to files that are not theirs."""
+
+    def __init__(self, app: ASGIApp, *, rules: Rules) -> None:
         self._app = app
-        self._gate = gate
-        self._loopback_secret = loopback_secret.encode()
+        self._gate = rules.gate
+        self._may_fetch = rules.may_fetch
+        self._loopback_secret = rules.loopback_secret.encode()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Note the name in the scope and go on, or answer in its place."""
@@ -116,7 +132,11 @@ class Admission:
         except DermaFluxError as error:
             await JSONResponse({"error": str(error)}, 503)(scope, receive, send)
             return
-        if name is not None or get_route_path(scope) in _OPEN_PATHS:
+        path = get_route_path(scope)
+        file = _FILE_ROUTE.match(path)
+        if name is not None and file and not await run_in_threadpool(self._may_fetch, name, file[1]):
+            await JSONResponse({"error": _NOT_YOURS}, 403)(scope, receive, send)
+        elif name is not None or path in _OPEN_PATHS:
             await self._app(scope, receive, send)
         else:
             await self._turned_away(HTTPConnection(scope))(scope, receive, send)

@@ -1,9 +1,7 @@
 """The endpoints for programs, under stable names, over HTTP (`gradio_client`, curl) and MCP alike.
 
-/compose_caption, /generate, /decide, /undo, /classify_sample, /measure_sample and /probe are here; /export
-belongs to the Dataset tab, since it answers with a file. They are typed, and apart from the components, so
-that a new layout never breaks a script; their docstrings are what an MCP client reads. Classifying and measuring act
-on a stored generated image by its id; no endpoint takes a picture.
+They are typed, and apart from the components, so that a new layout never breaks a script; their docstrings are what
+an MCP client reads. Classifying and measuring act on a stored generated image by its id; no endpoint takes a picture.
 """
 
 from collections.abc import Iterator
@@ -17,9 +15,12 @@ from dermaflux.domain.roles import Role
 from dermaflux.services.records import Ended, Finished, Preview, ProbeRequest, ProbeStep
 from pages.api_fields import (
     Answer,
+    ExportedFile,
+    ExportLayout,
     LesionFields,
     StoredVerdict,
     VerdictAnswer,
+    file_answer,
     image_answer,
     lesion_of,
 )
@@ -37,6 +38,7 @@ def add_api(services: "Services") -> None:
     endpoints = Endpoints(services)
     for function in (endpoints.compose_caption, endpoints.decide, endpoints.undo):
         gr.api(function, api_name=function.__name__, queue=False)
+    gr.api(endpoints.export, api_name="export", concurrency_limit=1)
     for function in (endpoints.classify_sample, endpoints.measure_sample):
         gr.api(function, api_name=function.__name__, concurrency_limit=None)
     gr.api(endpoints.probe, api_name="probe", concurrency_id=PROBE_QUEUE, concurrency_limit=1)
@@ -189,6 +191,22 @@ class Endpoints:
         visitor = visitor_of(self._services, request).require(Role.REVIEWER, "take back a verdict")
         stored = self._services.undo(dataset, visitor.name)
         return VerdictAnswer(image_id=stored.image_id, verdict=stored.verdict, dataset=dataset)
+
+    @in_words
+    def export(
+        self, request: gr.Request, dataset: str, layout: ExportLayout = "imagefolder"
+    ) -> tuple[ExportedFile, str]:
+        """Export the accepted images of a dataset as one zip file, for training splits only.
+
+        Parameters:
+            dataset: its name
+            layout: imagefolder, parquet, webdataset, dicom or coco
+
+        Returns:
+            the zip file, and the statement that goes with it
+        """
+        visitor_of(self._services, request).require(Role.CURATOR, "export a dataset")
+        return file_answer(self._services.export_zip(dataset, layout)), DISCLAIMER
 
     @in_words
     def classify_sample(self, request: gr.Request, image_id: str) -> Answer:

@@ -3,7 +3,9 @@
 Plain records; no service and no handler.
 """
 
-from typing import Any, TypedDict
+from pathlib import Path
+from typing import Any, Literal, TypedDict
+from urllib.parse import quote
 
 from dermaflux.domain.lesion import (
     Colour,
@@ -19,6 +21,7 @@ from dermaflux.domain.records import DISCLAIMER
 from dermaflux.services.records import Finished
 
 Answer = dict[str, Any]
+ExportLayout = Literal["imagefolder", "parquet", "webdataset", "dicom", "coco"]
 
 
 class LesionFields(TypedDict, total=False):
@@ -46,6 +49,21 @@ class StoredVerdict(VerdictAnswer):
     """A verdict just stored, and the version of the image with it."""
 
     version: int
+
+
+class ExportedFile(TypedDict):
+    """A file as Gradio's clients know one, so that they download it; url is where others get it."""
+
+    path: str
+    url: str
+    orig_name: str
+    meta: dict[str, str]
+
+
+def file_answer(path: Path) -> ExportedFile:
+    """The file to download."""
+    url = f"/gradio_api/file={quote(str(path))}"
+    return ExportedFile(path=str(path), url=url, orig_name=path.name, meta={"_type": "gradio.FileData"})
 
 
 def lesion_of(fields: LesionFields) -> LesionSpec:

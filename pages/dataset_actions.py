@@ -75,15 +75,7 @@ class DatasetActions:
 
     @in_words
     def export(self, dataset: str, layout: str, request: gr.Request) -> tuple[str, str]:
-        """Export the accepted images of a dataset as one zip file, for training splits only.
-
-        Parameters:
-            dataset: the dataset's name
-            layout: imagefolder, parquet, webdataset, dicom or coco
-
-        Returns:
-            the zip file, and a line on it
-        """
+        """A zip of the accepted images in the layout asked for: its path, and a line on it."""
         visitor_of(self._services, request).require(Role.CURATOR, "export a dataset")
         path = self._services.export_zip(dataset, layout)
         return str(path), f"{html.escape(path.name)} is ready. For training splits only."

@@ -1,6 +1,7 @@
 """The one page: header, notice, tabs. Each tab is built by its own module; this one only sets them side by side."""
 
 import html
+import os
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -28,7 +29,7 @@ def build_app(services: "Services") -> gr.Blocks:
         header = plain_html(greeting.html(None), elem_id="header")
         if accounts.has_accounts(services.settings.auth):
             app.load(greeting.header, outputs=header, **IN_WORDS)
-        if services.settings.auth == "spaces":
+        if services.settings.auth == "spaces" and os.environ.get("OAUTH_CLIENT_ID"):
             gr.LoginButton(size="sm", elem_id="log-in", min_width=200)
         disclaimer()
         disk_note = plain_html("", elem_id="disk-note")

@@ -4,12 +4,13 @@ from dermaflux.services.admitting import Admitting
 from dermaflux.services.doctoring import Doctoring
 from dermaflux.services.evaluating import Evaluating
 from dermaflux.services.explaining import Explaining
+from dermaflux.services.keeping import Keeping
 from dermaflux.services.probing import Probing
 from dermaflux.services.retaining import Retaining
 from dermaflux.services.reviewing import Reviewing
 
 
-class Services(Admitting, Retaining, Evaluating, Explaining, Reviewing, Probing, Doctoring):
+class Services(Keeping, Admitting, Retaining, Evaluating, Explaining, Reviewing, Probing, Doctoring):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

@@ -58,14 +58,20 @@ def test_names_of_a_proxy_have_the_role_of_their_account_else_of_the_settings(se
 
 def test_on_spaces_nobody_may_look_and_no_more(services, monkeypatch):
     monkeypatch.setenv("SPACE_ID", "owner/derma")
+    monkeypatch.setenv("SYSTEM", "spaces")
     space = services(auth="spaces", curators="cur", default_role="reviewer")
     assert (space.visitor("").name, space.visitor("").role) == ("anonymous", Role.VIEWER)
     assert space.visitor("owner").role is Role.ADMIN
     assert [space.visitor(name).role for name in ("cur", "someone")] == [Role.CURATOR, Role.REVIEWER]
 
 
-def test_logins_of_spaces_are_never_believed_elsewhere(services, monkeypatch):
-    monkeypatch.delenv("SPACE_ID", raising=False)
+@pytest.mark.parametrize("name", ["SPACE_ID", "SYSTEM"])
+def test_logins_of_spaces_are_never_believed_elsewhere(monkeypatch, name):
+    for each, value in (("SPACE_ID", "owner/derma"), ("SYSTEM", "spaces")):
+        monkeypatch.setenv(each, value)
+    assert Settings.load().auth == "spaces"  # a Space is never open to everybody by oversight
+    monkeypatch.delenv(name)
+    assert Settings.load().auth == "none"
     with pytest.raises(InvalidRequest, match="SPACE_ID"):
         Settings.load(auth="spaces")
 

@@ -20,7 +20,7 @@ from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from dermaflux.domain.errors import DermaFluxError
+from dermaflux.domain.errors import DermaFluxError, InvalidRequest
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -68,11 +68,13 @@ class ProxyGate:
     def __init__(self, services: "Services") -> None:
         self._services = services
         self._header = services.settings.proxy_header
-        self._networks = [
-            ipaddress.ip_network(part.strip(), strict=False)
-            for part in services.settings.proxy_addresses.split(",")
-            if part.strip()
-        ]
+        parts = [part.strip() for part in services.settings.proxy_addresses.split(",") if part.strip()]
+        try:
+            self._networks = [ipaddress.ip_network(part, strict=False) for part in parts]
+        except ValueError as error:
+            raise InvalidRequest(
+                f"DERMAFLUX_PROXY_ADDRESSES: {error}. Give addresses or networks, with commas between."
+            ) from error
 
     def name_of(self, connection: HTTPConnection, from_ourselves: bool) -> str | None:
         """The account of a key, else the name in the header when it was the proxy that sent it."""

@@ -61,17 +61,19 @@ class DatasetActions:
     @in_words
     def first_page(self, dataset: str, shown: str, request: gr.Request) -> tuple[Any, ...]:
         """The newest images of a verdict."""
-        return self._page(dataset, shown, FIRST_PLACE["trail"], request)
+        return self._page(dataset, shown, FIRST_PLACE["trail"], self._viewer(request))
 
     @in_words
     def later_page(self, dataset: str, shown: str, place: Place, request: gr.Request) -> tuple[Any, ...]:
         """The page after the one that is shown."""
-        return self._page(dataset, shown, [*place["trail"], place["next"]], request)
+        viewer = self._viewer(request)
+        return self._page(dataset, shown, [*place["trail"], place["next"]], viewer)
 
     @in_words
     def earlier_page(self, dataset: str, shown: str, place: Place, request: gr.Request) -> tuple[Any, ...]:
         """The page before the one that is shown."""
-        return self._page(dataset, shown, place["trail"][:-1] or FIRST_PLACE["trail"], request)
+        viewer = self._viewer(request)
+        return self._page(dataset, shown, place["trail"][:-1] or FIRST_PLACE["trail"], viewer)
 
     @in_words
     def export(self, dataset: str, layout: str, request: gr.Request) -> tuple[str, str]:
@@ -80,8 +82,10 @@ class DatasetActions:
         path = self._services.export_zip(dataset, layout)
         return str(path), f"{html.escape(path.name)} is ready. For training splits only."
 
-    def _page(self, dataset: str, shown: str, trail: list[str | None], request: gr.Request) -> tuple[Any, ...]:
-        viewer = visitor_of(self._services, request).require(Role.VIEWER, "see images").name
+    def _viewer(self, request: gr.Request) -> str:
+        return visitor_of(self._services, request).require(Role.VIEWER, "see images").name
+
+    def _page(self, dataset: str, shown: str, trail: list[str | None], viewer: str) -> tuple[Any, ...]:
         page = self._services.page(
             dataset, verdict=shown, after=trail[-1], limit=self._page_size, viewer=viewer
         )

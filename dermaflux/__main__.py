@@ -19,6 +19,7 @@ from dermaflux.cli import (
     commands,
     dataset_commands,
     store_commands,
+    user_commands,
     worker_commands,
 )
 from dermaflux.cli.parsing import PROGRAM, HelpShown, parse
@@ -54,6 +55,13 @@ _MODULES: Mapping[type, str] = {
     commands.Purge: "retaining",
     commands.Forget: "retaining",
     worker_commands.Worker: "working",
+    user_commands.UsersAdd: "users",
+    user_commands.UsersList: "users",
+    user_commands.UsersRole: "users",
+    user_commands.UsersPassword: "users",
+    user_commands.UsersDisable: "users",
+    user_commands.UsersEnable: "users",
+    user_commands.UsersKey: "users",
 }
 
 

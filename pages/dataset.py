@@ -52,7 +52,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
     )
     tab.select(ReviewActions(services).counts, dataset, counts, **IN_WORDS)
     layout, button, result, report = export
-    button.click(actions.export, [dataset, layout], [result, report], api_name="export", concurrency_limit=1,
+    button.click(actions.export, [dataset, layout], [result, report], api_visibility="private", concurrency_limit=1,
                  show_progress_on=[report])  # fmt: skip
 
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dermaflux.domain.records import StoredImage
+from dermaflux.domain.roles import Role
 from pages.components.card_view import Card, requested_of, stored_card
 from pages.components.pictures import thumbnail_uri
-from pages.page import in_words, user_of
+from pages.page import in_words, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -51,31 +52,38 @@ class DatasetActions:
         self._page_size = page_size
 
     @in_words
-    def choices(self, current: str) -> Any:
+    def choices(self, current: str, request: gr.Request) -> Any:
         """The datasets there are now. The field keeps its value: the visitor may have chosen another one meanwhile."""
+        visitor_of(self._services, request).require(Role.VIEWER, "see datasets")
         names = self._services.datasets()
         return gr.Dropdown(choices=sorted({*names, current}))
 
     @in_words
     def first_page(self, dataset: str, shown: str, request: gr.Request) -> tuple[Any, ...]:
         """The newest images of a verdict."""
-        return self._page(dataset, shown, FIRST_PLACE["trail"], user_of(request))
+        return self._page(dataset, shown, FIRST_PLACE["trail"], self._viewer(request))
 
     @in_words
     def later_page(self, dataset: str, shown: str, place: Place, request: gr.Request) -> tuple[Any, ...]:
         """The page after the one that is shown."""
-        return self._page(dataset, shown, [*place["trail"], place["next"]], user_of(request))
+        viewer = self._viewer(request)
+        return self._page(dataset, shown, [*place["trail"], place["next"]], viewer)
 
     @in_words
     def earlier_page(self, dataset: str, shown: str, place: Place, request: gr.Request) -> tuple[Any, ...]:
         """The page before the one that is shown."""
-        return self._page(dataset, shown, place["trail"][:-1] or FIRST_PLACE["trail"], user_of(request))
+        viewer = self._viewer(request)
+        return self._page(dataset, shown, place["trail"][:-1] or FIRST_PLACE["trail"], viewer)
 
     @in_words
-    def export(self, dataset: str, layout: str) -> tuple[str, str]:
+    def export(self, dataset: str, layout: str, request: gr.Request) -> tuple[str, str]:
         """A zip of the accepted images in the layout asked for: its path, and a line on it."""
+        visitor_of(self._services, request).require(Role.CURATOR, "export a dataset")
         path = self._services.export_zip(dataset, layout)
         return str(path), f"{html.escape(path.name)} is ready. For training splits only."
+
+    def _viewer(self, request: gr.Request) -> str:
+        return visitor_of(self._services, request).require(Role.VIEWER, "see images").name
 
     def _page(self, dataset: str, shown: str, trail: list[str | None], viewer: str) -> tuple[Any, ...]:
         page = self._services.page(

@@ -14,13 +14,14 @@ from dermaflux.domain.caption import parse
 from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import MAX_SEED, SamplingRequest
+from dermaflux.domain.roles import Role, Visitor
 from dermaflux.services.records import Finished, GenerationJob, JobEvent
 from pages.components.caption_text import FOLLOWS, CaptionNote, is_edited, note_on, requested_spec
 from pages.components.followers import Followers
 from pages.components.job_view import JobView
 from pages.components.lesion_controls import LesionControls, readout_values, values_of
 from pages.components.sampling_controls import SamplingControls, sampling_values, whole
-from pages.page import in_words, user_of
+from pages.page import in_words, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -111,6 +112,7 @@ class GenerateActions:
     @in_words
     def submit(self, values: Values, request: gr.Request) -> tuple[str, int]:
         """Queue what the controls ask for: the job's id, and the seed that is used."""
+        visitor = visitor_of(self._services, request).require(Role.REVIEWER, "generate images")
         c = self._controls
         keep = values[c.sampling.keep_seed]
         seed = whole("The seed", values[c.sampling.seed]) if keep else random.randrange(MAX_SEED)
@@ -119,7 +121,7 @@ class GenerateActions:
         sampling = SamplingRequest(
             caption=caption, spec=spec, seed=seed, **c.sampling.fields(values)
         )
-        return self._services.submit_generation(user_of(request), sampling).job_id, seed
+        return self._services.submit_generation(visitor.name, sampling).job_id, seed
 
     @in_words
     def follow(self, job_id: str | None, dataset: str, request: gr.Request) -> Iterator[Shown]:
@@ -127,7 +129,8 @@ class GenerateActions:
 
         A visitor has one board: the follower of an earlier job leaves as soon as a later one has come.
         """
-        job = self._job(job_id)
+        visitor = visitor_of(self._services, request).require(Role.VIEWER, "see samples")
+        job = self._job(job_id, visitor)
         if job is None:
             yield gr.skip(), gr.skip()
             return
@@ -137,27 +140,30 @@ class GenerateActions:
             for event in self._services.follow(job.job_id):
                 if not is_latest():
                     return
-                view.apply(self._with_verdict(event, dataset))
+                view.apply(self._with_verdict(event, dataset, visitor))
                 yield view.value(), gr.Button(interactive=False) if view.ended else gr.skip()
 
     @in_words
-    def stop(self, job_id: str | None) -> None:
-        """Stop the job within a step; what is finished stays."""
-        if job_id:
-            self._services.cancel(job_id)
+    def stop(self, job_id: str | None, request: gr.Request) -> None:
+        """Stop one's own job within a step; what is finished stays."""
+        visitor = visitor_of(self._services, request).require(Role.REVIEWER, "stop a job")
+        if (job := self._job(job_id, visitor)) is not None:
+            self._services.cancel(job.job_id)
 
     def _composed(self, spec: LesionSpec, variation: int | None) -> list[Any]:
         text = self._services.compose_caption(spec, variation)
         return [text, text]
 
-    def _job(self, job_id: str | None) -> GenerationJob | None:
+    def _job(self, job_id: str | None, visitor: Visitor) -> GenerationJob | None:
+        """The job the browser remembers, when it is the visitor's: somebody else may have logged in there since."""
         try:
-            return self._services.job(job_id) if job_id else None
+            job = self._services.job(job_id) if job_id else None
         except DataNotFound:  # the browser remembers a job of another database
             return None
+        return job if job is not None and visitor.may_see(job.user) else None
 
-    def _with_verdict(self, event: JobEvent, dataset: str) -> JobEvent:
+    def _with_verdict(self, event: JobEvent, dataset: str, visitor: Visitor) -> JobEvent:
         if not isinstance(event, Finished) or dataset not in self._services.datasets():
             return event
-        stored = self._services.image(event.stored.image_id, dataset)
+        stored = self._services.image(event.stored.image_id, dataset, visitor.name)
         return replace(event, stored=stored)

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from dermaflux.domain.roles import Role
 from dermaflux.services.records import ProbeRequest, ProbeStep
 from pages.components.web import plain_html
-from pages.page import IN_WORDS, in_words
+from pages.page import IN_WORDS, in_words, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -51,18 +52,22 @@ class ProbeActions:
         self._services = services
 
     @in_words
-    def choices(self, current: str | None) -> tuple[Any, Any]:
+    def choices(self, current: str | None, request: gr.Request) -> tuple[Any, Any]:
         """The sets of real pictures there are now, and what to do when there is none."""
+        visitor_of(self._services, request).require(Role.VIEWER, "see the sets of real pictures")
         names = self._services.real_sets()
         value = current if current in names else next(iter(names), None)
         return gr.Dropdown(choices=names, value=value), gr.skip() if names else _line(_NO_REAL)
 
     @in_words
-    def probe(self, dataset: str, real: str | None, num_real: int) -> Iterator[tuple[Any, Any, Any]]:
+    def probe(
+        self, dataset: str, real: str | None, num_real: int, request: gr.Request
+    ) -> Iterator[tuple[Any, Any, Any]]:
         """How far it is, then the answer as a sentence and a table."""
+        visitor_of(self._services, request).require(Role.CURATOR, "train a head on a dataset")
         yield _line("Beginning ..."), "", _stop_button(True)
-        request = ProbeRequest(dataset=dataset, real=self._services.real_set(real), num_real=num_real or None)
-        for event in self._services.probe(request):
+        asked = ProbeRequest(dataset=dataset, real=self._services.real_set(real), num_real=num_real or None)
+        for event in self._services.probe(asked):
             if isinstance(event, ProbeStep):
                 yield _line(_progress(event)), gr.skip(), gr.skip()
             else:

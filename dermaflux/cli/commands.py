@@ -14,6 +14,7 @@ from dermaflux.cli.dataset_commands import Export, ImportExport, Provenance
 from dermaflux.cli.flags import RealFlags, SamplingFlags, SpecFlags, check_choice
 from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Probe, Purge
 from dermaflux.cli.store_commands import Doctor
+from dermaflux.cli.user_commands import Users
 from dermaflux.cli.worker_commands import Worker
 
 
@@ -185,4 +186,5 @@ Command = (
     | Annotated[Purge, subcommand("purge")]
     | Annotated[Forget, subcommand("forget")]
     | Annotated[Worker, subcommand("worker")]
+    | Annotated[Users, subcommand("users")]
 )

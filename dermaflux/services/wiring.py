@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Generic, Self, TypeVar
 
+from dermaflux.generation import zero_gpu
 from dermaflux.services.pictures import prepare_folder
 from dermaflux.settings import Settings
 
@@ -63,6 +64,10 @@ class Wiring:
     def start(self) -> None:
         """Open and migrate the storage. Raises StorageNotWritable in one line."""
         self._store()
+        if zero_gpu.is_lent():  # before anything imports torch, and before the app is launched
+            zero_gpu.join()
+            generator = self._generator()
+            generator.prepare(self.settings.model, compile_ahead=self.settings.compile_ahead)  # type: ignore[union-attr]
 
     def close(self) -> None:
         """Give the storage back. Nothing may be used afterwards."""
@@ -84,7 +89,10 @@ class Wiring:
         return ModelCatalogue(self.settings.models_dir)
 
     def _build_generator(self) -> "Generator":
-        from dermaflux.generation import Generator
+        if zero_gpu.is_lent():
+            from dermaflux.generation.lent_generator import LentGenerator as Generator
+        else:
+            from dermaflux.generation import Generator
 
         return Generator(
             self.catalogue(), device=self.settings.device, precision=self.settings.precision

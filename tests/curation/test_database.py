@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import inspect, text
 
+from dermaflux.accounts.tables import Base as AccountsBase
 from dermaflux.curation import database
 from dermaflux.curation.database import READS_ONLY, downgrade, head_revision, migrate, open_engine
 from dermaflux.curation.export import export_dataset
@@ -32,10 +33,10 @@ def revision_of(engine):
         return MigrationContext.configure(connection).get_current_revision()
 
 
-def test_the_migrated_schema_is_what_both_mappings_say(engine):
+def test_the_migrated_schema_is_what_all_mappings_say(engine):
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
-        assert compare_metadata(context, [Base.metadata, JobsBase.metadata]) == []
+        assert compare_metadata(context, [Base.metadata, JobsBase.metadata, AccountsBase.metadata]) == []
 
 
 def test_migrating_again_changes_nothing(engine):

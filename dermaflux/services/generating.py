@@ -5,7 +5,7 @@ The handler streams: previews to followers, then each finished image judged, sto
 
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
 from dermaflux.domain.errors import ModelNotAvailable
@@ -17,10 +17,12 @@ from dermaflux.settings import Settings
 
 if TYPE_CHECKING:
     from dermaflux.jobs import Job, JobContext, JobQueue, JobWorker
+    from dermaflux.jobs.worker import Handler
 
 log = logging.getLogger(__name__)
 
 GENERATE = "generate"
+LOADING = "loading"  # the key of what is said of a model's load; those of images are their numbers
 WARM_UP_DELAY_SECONDS = 4.0
 
 
@@ -56,24 +58,24 @@ class Generating(Making):
         """Queue a request. Raises InvalidRequest, ModelNotAvailable or QueueFull at once."""
         request = self.resolve(request)
         self._worker()
-        return _record(self._queue().submit(user, GENERATE, request.to_dict(), request.num_images))
+        return record_of(self._queue().submit(user, GENERATE, request.to_dict(), request.num_images))
 
     def job(self, job_id: str) -> records.GenerationJob:
         """The job as it stands. Raises DataNotFound."""
-        return _record(self._queue().get(job_id))
+        return record_of(self._queue().get(job_id))
 
     def jobs(self, user: str, limit: int = 20) -> tuple[records.GenerationJob, ...]:
         """The user's latest jobs, the newest first."""
-        return tuple(_record(job) for job in self._queue().list(user, limit))
+        return tuple(record_of(job) for job in self._queue().list(user, limit))
 
     def cancel(self, job_id: str) -> records.GenerationJob:
         """Take a waiting job out, stop a running one at its next step; what is finished is kept."""
-        return _record(self._queue().cancel(job_id))
+        return record_of(self._queue().cancel(job_id))
 
     def retry(self, job_id: str) -> records.GenerationJob:
         """Let a failed, cancelled or interrupted job wait again. Raises InvalidRequest or QueueFull."""
         self._worker()
-        return _record(self._queue().retry(job_id))
+        return record_of(self._queue().retry(job_id))
 
     def follow(self, job_id: str) -> Iterator[records.JobEvent]:
         """The job's events until it ended: first all that is there already, then what comes.
@@ -93,6 +95,8 @@ class Generating(Making):
                     yield records.Waiting(job_id=job_id, ahead=ahead)
                 case events.Progress(done=done, total=total):
                     yield records.Progress(job_id=job_id, done=done, total=total)
+                case events.Update(data=(doing, loaded, of)):
+                    yield records.Loading(job_id=job_id, doing=doing, done=loaded, total=of)
                 case events.Update(data=preview):
                     yield _preview(job_id, preview)
                 case events.Result(key=index, data=image_id):
@@ -120,7 +124,7 @@ class Generating(Making):
         from dermaflux.jobs import Update
 
         request = SamplingRequest.from_dict(job.payload)
-        for event in self.generate(request, context.should_stop):
+        for event in self.generate(request, context.should_stop, tell_loading(context)):
             if isinstance(event, StepPreview):
                 context.publish(Update(key=event.image_index, data=event))
             else:
@@ -128,11 +132,14 @@ class Generating(Making):
                 context.progress(event.image_index + 1, request.num_images)
 
     def _keep(self, generated: GeneratedImage, job: "Job", context: "JobContext") -> None:
+        stored = self._store().add_image(generated, self.assess_as_far_as_can_be(generated.image), job.id)
+        self._show(stored.image_id, generated.image_index, context)
+
+    def _show(self, image_id: str, index: int, context: "JobContext") -> None:
         from dermaflux.jobs import Result
 
-        stored = self._store().add_image(generated, self.assess_as_far_as_can_be(generated.image), job.id)
-        context.add_result(stored.image_id)
-        context.publish(Result(key=generated.image_index, data=stored.image_id))
+        context.add_result(image_id)
+        context.publish(Result(key=index, data=image_id))
 
     def _warm_up(self) -> None:
         try:
@@ -148,25 +155,41 @@ class Generating(Making):
 
         return JobQueue(self._engine(), self.settings.max_waiting)
 
+    def _handlers(self) -> "dict[str, Handler]":
+        """What the worker does, by the kind of job."""
+        return {GENERATE: self._do}
+
     def _build_worker(self) -> "JobWorker":
         from dermaflux.jobs import JobWorker
 
-        worker = JobWorker(self._queue(), {GENERATE: self._do})
+        worker = JobWorker(self._queue(), self._handlers())
         worker.start()
         return worker
 
 
-def _record(job: "Job") -> records.GenerationJob:
+def record_of(job: "Job") -> records.GenerationJob:
+    """What front ends see of a job."""
     return records.GenerationJob(
         job_id=job.id,
         user=job.user,
         state=str(job.state),
-        request=job.payload,
+        request=job.payload.get("base", job.payload),
+        sweep=job.payload if "base" in job.payload else None,
         done=job.done,
         total=job.total,
         error=job.error,
         image_ids=job.result,
     )
+
+
+def tell_loading(context: "JobContext") -> Callable[[str, int, int], None]:
+    """Lets the followers of a job hear how far the load of its model is."""
+    from dermaflux.jobs import Update
+
+    def told(doing: str, done: int, total: int) -> None:
+        context.publish(Update(key=LOADING, data=(doing, done, total)))
+
+    return told
 
 
 def _preview(job_id: str, preview: StepPreview) -> records.Preview:

@@ -1,6 +1,7 @@
 """What is seen on an image: measurement, classification, mask, saliency, features. Any picture, stored or not."""
 
 import io
+import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -43,6 +44,19 @@ class Judging(Wiring):
     def classify(self, image: "Image.Image") -> Prediction:
         """The calibrated P(malignant) and the diagnoses, or why not."""
         return self._classifier().predict([image])[0]
+
+    def calibration_note(self) -> str:
+        """What is known of how far the classifier's probabilities can be taken at their word; empty if nothing is."""
+        try:
+            facts = json.loads((self.settings.models_dir / "classifier" / "config.json").read_text(encoding="utf-8"))
+            val, data = facts["metrics"]["val"], str(facts["data_name"]).partition(",")[0]
+            share = val["num_positive"] / val["num_pictures"]
+            return (
+                f"Calibrated on real pictures of {data}: mean error {val['ece']:.3f}, {share:.0%} malignant there. "
+                "How well it holds on synthetic ones is not known."
+            )
+        except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+            return ""  # one without figures gets no note; one that is broken says so when it is used
 
     def segment(self, image: "Image.Image") -> "Image.Image":
         """The lesion mask of an image: mode L, 0 or 255, in its size; all 0 when no lesion is found."""

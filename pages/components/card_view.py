@@ -28,13 +28,13 @@ def image_title(index: int, seed: int) -> str:
     return f"Image {index + 1} · seed {seed}"
 
 
-def empty_card(index: int, seed: int, num_steps: int | None) -> Card:
+def empty_card(index: int, title: str, num_steps: int | None) -> Card:
     """The card of an image that has not begun."""
     return {
         "key": str(index),
         "state": "waiting",
         "status": "Waiting",
-        "title": image_title(index, seed),
+        "title": title,
         "alt": "Synthetic lesion, not yet sampled",
         "step": 0,
         "num_steps": num_steps or 0,

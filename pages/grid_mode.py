@@ -37,6 +37,7 @@ def build(
     wire_sweep(actions, axes, controls.grid, (board, said), export, around)
     plain_html(
         '<p class="df-hint">A, B, C: asymmetry, border and number of colours as measured, in bold what moves. '
-        "P: P(malignant), filled where it is at or over the operating point. Click a cell for all of it.</p>"
+        "P: P(malignant), filled where it is at or over the operating point. Click a cell for all of it; arrows move, "
+        "A, R, U judge, S shows saliency.</p>"
     )
     return board

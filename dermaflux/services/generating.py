@@ -132,7 +132,10 @@ class Generating(Making):
                 context.progress(event.image_index + 1, request.num_images)
 
     def _keep(self, generated: GeneratedImage, job: "Job", context: "JobContext") -> None:
-        stored = self._store().add_image(generated, self.assess_as_far_as_can_be(generated.image), job.id)
+        found = self.assess_as_far_as_can_be(generated.image)
+        stored = self._store().add_image(generated, found, job.id)
+        if found.nearest is not None:
+            self._store().mark_memorised([stored.image_id], [stored.image_id] if found.nearest.is_copy else [])
         self._show(stored.image_id, generated.image_index, context)
 
     def _show(self, image_id: str, index: int, context: "JobContext") -> None:

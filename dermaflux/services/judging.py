@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dermaflux.domain.errors import ModelNotAvailable
 from dermaflux.domain.lesion import SkinTone
-from dermaflux.domain.records import Assessment, Measurement, Prediction
+from dermaflux.domain.records import Assessment, Measurement, NearestTraining, Prediction
 from dermaflux.services import pictures
 from dermaflux.services.records import Explanation
 from dermaflux.services.wiring import Wiring
@@ -35,7 +35,16 @@ class Judging(Wiring):
             prediction = self.classify(image)
         except ModelNotAvailable as error:
             prediction = Prediction(refused=str(error))
-        return Assessment(measurement=measurement, prediction=prediction)
+        return Assessment(measurement=measurement, prediction=prediction, nearest=self.nearest_training(image))
+
+    def nearest_training(self, image: "Image.Image") -> NearestTraining | None:
+        """How near the image comes to a picture the embedded generator learned from; None where that is not known."""
+        known = self._training_vectors()
+        if not known.given:
+            return None
+        vectors, threshold = known.given
+        distance, image_id = vectors.nearest(self._descriptor().embed([image])[0])
+        return NearestTraining(distance=round(distance, 4), threshold=round(threshold, 4), image_id=image_id)
 
     def measure(self, image: "Image.Image") -> Measurement:
         """Asymmetry, border and colours, or why not."""

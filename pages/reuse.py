@@ -71,6 +71,11 @@ class ReuseActions:
         if model is None:
             gr.Warning(f"The model {asked.model!r} is not installed here; the model stays as it was.", duration=8)
         of_draw = [gr.skip()] * 3 if remix else [1, 1, asked.seed]
+        installed = {adapter.name for adapter in self._services.adapters()}
+        adapters = [part.strip() for part in (asked.adapter or "").split(",") if part.strip()]
+        if missing := [use.name for use in asked.adapters if use.name not in installed]:
+            gr.Warning(f"The adapter {missing[0]!r} is not installed here; no adapter was set.", duration=8)
+            adapters = []
         return [
             *of_draw,
             not remix,
@@ -78,7 +83,7 @@ class ReuseActions:
               for value in (asked.num_steps, asked.guidance_scale, asked.contrast_scale)),
             size_dropdown(model, asked.size_px) if model and asked.size_px else gr.skip(),
             asked.model if model else gr.skip(),
-            [part.strip() for part in (asked.adapter or "").split(",") if part.strip()],
+            adapters,
             weight_slider(asked.adapter_weight),
         ]  # fmt: skip
 

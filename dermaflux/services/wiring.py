@@ -115,9 +115,11 @@ class Wiring:
         return LesionDescriptor.load(self.settings.models_dir / "descriptor", self._judging_device())
 
     def _build_training_vectors(self) -> "KnownTraining":
-        from dermaflux.classification.training_vectors import TrainingVectors
+        from dermaflux.classification.training_vectors import VECTORS_NAME, TrainingVectors
 
         folder = self.settings.models_dir / "descriptor"
+        if not (folder / VECTORS_NAME).is_file():  # then the descriptor need not be loaded either
+            return KnownTraining(None)
         try:
             descriptor = self._descriptor()
             vectors = TrainingVectors.load(folder, descriptor.sha256)

@@ -20,8 +20,8 @@ _EXPORT_NOTE = (
 )
 _EMPTY = "No image here. Generate some, then accept the good ones."
 
-def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
-    """Lay out the tab in the current Blocks context and wire it."""
+def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> gr.HTML:
+    """Lay out the tab in the current Blocks context and wire it; its board."""
     with gr.Row(elem_classes="df-bar"):
         dataset = dataset_picker(services.datasets(), elem_id="dataset-name")
         counts = plain_html(counts_html(None), elem_id="dataset-counts")
@@ -38,7 +38,8 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
         later = gr.Button(
             "Older →", elem_classes="df-minor", min_width=80, scale=0, interactive=False
         )
-    board = sample_board(elem_id="dataset-board", empty=_EMPTY, compact=True)
+    board = sample_board(elem_id="dataset-board", empty=_EMPTY, compact=True, reusable=True,
+                         calibration=services.calibration_note())  # fmt: skip
     actions = DatasetActions(services, page_size=PAGE_SIZE)
     where = gr.State(FIRST_PLACE)
     shows = [board, where, place, earlier, later]
@@ -54,6 +55,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
     layout, button, result, report = export
     button.click(actions.export, [dataset, layout], [result, report], api_visibility="private", concurrency_limit=1,
                  show_progress_on=[report])  # fmt: skip
+    return board
 
 
 def _export_row() -> tuple[gr.Dropdown, gr.Button, gr.File, gr.HTML]:

@@ -11,6 +11,7 @@ from pages import about, accounts, dataset, generate
 from pages.api import add_api
 from pages.components.web import plain_html, read_web
 from pages.page import IN_WORDS, disclaimer, in_words, visitor_of
+from pages.reuse import wire_reuse
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -35,11 +36,11 @@ def build_app(services: "Services") -> gr.Blocks:
         disk_note = plain_html("", elem_id="disk-note")
         app.load(greeting.disk_note, outputs=disk_note, **IN_WORDS)
         add_api(services)
-        with gr.Tabs(elem_id="tabs"):
+        with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Generate", id="generate"):
-                generate.build(services, app)
+                reuse = generate.build(services, app)
             with gr.Tab("Dataset", id="dataset") as dataset_tab:
-                dataset.build(services, app, dataset_tab)
+                wire_reuse(reuse, dataset.build(services, app, dataset_tab), tabs)
             if accounts.has_accounts(services.settings.auth):
                 with gr.Tab("Account", id="account") as account_tab:
                     accounts.build(services, app, account_tab)

@@ -20,6 +20,7 @@ from dermaflux.curation.tables import ImageRow
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.identifiers import new_id
 from dermaflux.domain.records import Assessment, GeneratedImage, StoredImage
+from dermaflux.provenance import Provenance
 
 _IMAGES_A_FETCH = 500
 
@@ -91,6 +92,17 @@ class ImageStore:
             (image,) = self._images_in(session, [image_id], dataset_id, ImageFilter(viewer=viewer))
         self.pool.bring_here([image.sha256])
         return image
+
+    def drawn_before(self, expected: Provenance) -> StoredImage | None:
+        """The image that the same request already gave, by the record it would have; None when it has to be drawn."""
+        with self._read() as session:
+            candidates = lookups.images_of_drawing(session, rows.storable(expected.caption), expected.seed)
+            wanted = expected.drawing_sha256
+            row = next((r for r in candidates if Provenance.from_dict(r.generated).drawing_sha256 == wanted), None)
+        if row is None or not self.pool.has(row.path):
+            return None
+        self.pool.bring_here([row.sha256])
+        return rows.stored_image(row, self.pool)
 
     def read_png(self, image: StoredImage | str) -> bytes:
         """The file of an image (or of the one with that id), checked against its hash.

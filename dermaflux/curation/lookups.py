@@ -1,5 +1,7 @@
 """Finds one row by what a caller names it, or says what there is instead. It writes nothing."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -24,6 +26,12 @@ def image_sha256(session: Session, image_id: str) -> str:
 def image_by_content(session: Session, content_sha256: str) -> ImageRow | None:
     """The image with that content, whenever it was made."""
     return session.scalars(select(ImageRow).where(ImageRow.content_sha256 == content_sha256)).first()
+
+
+def images_of_drawing(session: Session, caption: str, seed: int) -> Sequence[ImageRow]:
+    """The images drawn from that caption, as it is stored, and seed: one for each setting and model that was tried."""
+    asked = ImageRow.generated["seed"].as_integer() == seed
+    return session.scalars(select(ImageRow).where(ImageRow.caption == caption, asked)).all()
 
 
 def dataset_row(session: Session, name: str) -> DatasetRow:

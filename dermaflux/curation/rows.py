@@ -58,13 +58,17 @@ def fill_content(row: ImageRow, content: ImageContent) -> None:
     row.content_sha256 = content.content_sha256
     row.width_px, row.height_px = content.size_px
     row.model = provenance.model
-    # No database takes lone surrogates in its text, PostgreSQL no NUL; `generated` has the caption as it is.
-    row.caption = provenance.caption.encode("utf-8", "replace").decode().replace("\0", "?")
+    row.caption = storable(provenance.caption)
     row.diagnosis = str(spec.diagnosis) if spec else None
     row.asymmetry = spec.asymmetry if spec else None
     row.border = spec.border if spec else None
     row.num_colours = len(spec.colours) if spec else None
     row.generated = provenance.to_dict()
+
+
+def storable(caption: str) -> str:
+    """The caption as a column holds it: no database takes lone surrogates, PostgreSQL no NUL. `generated` has both."""
+    return caption.encode("utf-8", "replace").decode().replace("\0", "?")
 
 
 def fill_assessment(row: ImageRow, assessment: Assessment | None) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dermaflux.domain.errors import Cancelled
 from dermaflux.domain.records import GeneratedImage, SamplingRequest, StepPreview
 from dermaflux.generation import zero_gpu
+from dermaflux.generation.loading import OnLoad, unheard
 from dermaflux.generation.sampler import Generator
 
 _in_this_process: list[Generator] = []
@@ -30,11 +31,12 @@ class LentGenerator(Generator):
         """Nothing: a step would cost quota, and `prepare` has loaded the model."""
 
     def _own_stream(self, request: SamplingRequest) -> Iterator[StepPreview | GeneratedImage]:
-        return Generator._stream(self, self.catalogue.resolve(request), lambda: False)
+        return Generator._stream(self, self.catalogue.resolve(request), lambda: False, unheard)
 
     def _stream(
-        self, request: SamplingRequest, should_stop: Callable[[], bool]
+        self, request: SamplingRequest, should_stop: Callable[[], bool], on_load: OnLoad = unheard
     ) -> Iterator[StepPreview | GeneratedImage]:
+        """Sample on the lent GPU. The model is in memory since `prepare`, so on_load hears nothing."""
         _in_this_process[:] = [self]
         for event in zero_gpu.lend(_stream_there)(request):
             yield event
@@ -45,7 +47,7 @@ class LentGenerator(Generator):
 def _stream_there(request: SamplingRequest) -> Iterator[StepPreview | GeneratedImage]:
     """Runs in the worker."""
     (generator,) = _in_this_process
-    yield from Generator._stream(generator, request, lambda: False)
+    yield from Generator._stream(generator, request, lambda: False, unheard)
 
 
 def _exhaust(events: Iterator[object]) -> None:

@@ -8,7 +8,7 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -21,7 +21,14 @@ from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequ
 from dermaflux.generation.adapters import Adapter, locate_adapters, wear
 from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
 from dermaflux.generation.denoising import Guidance, Push, decode, denoise, draw_noise
-from dermaflux.generation.loading import choose_placement, load_pipeline, locate
+from dermaflux.generation.loading import (
+    OnLoad,
+    check_room,
+    choose_placement,
+    load_pipeline,
+    locate,
+    unheard,
+)
 from dermaflux.generation.previews import Previewer, load_latent_rgb
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.generation.threads import fitting_threads
@@ -85,14 +92,21 @@ class Generator:
         return generator
 
     def stream(
-        self, request: SamplingRequest, should_stop: Callable[[], bool] = never
+        self, request: SamplingRequest, should_stop: Callable[[], bool] = never, on_load: OnLoad = unheard
     ) -> Iterator[StepPreview | GeneratedImage]:
         """For each image num_steps previews, then the image. Nothing is sampled until it is iterated.
 
-        should_stop is asked between steps. Raises at once what the catalogue's `resolve` raises; while iterating
-        Cancelled, and ModelNotAvailable or AdapterNotApplied from loading. Closing the iterator stops the sampling.
+        should_stop is asked between steps, and between the parts of a model that must be loaded, of which on_load
+        hears. Raises at once what the catalogue's `resolve` raises; while iterating Cancelled, and ModelNotAvailable
+        or AdapterNotApplied from loading. Closing the iterator stops the sampling.
         """
-        return self._stream(self.catalogue.resolve(request), should_stop)
+        return self._stream(self.catalogue.resolve(request), should_stop, on_load)
+
+    def identity(self, request: SamplingRequest) -> ModelIdentity:
+        """Which weights draw a request: read off the files, so that nothing is loaded. Raises as `stream` does."""
+        entry = self.catalogue.model(request.model)
+        adapters = locate_adapters(self.catalogue, request.adapters)
+        return _identity(entry, sha256_of_folder(locate(entry)), request, adapters)
 
     def warm_up(self, model: str | None = None) -> None:
         """One step of a model (None: the one in memory, else nano), so that the first user need not wait."""
@@ -106,13 +120,13 @@ class Generator:
             self._drop()
 
     def _stream(
-        self, request: SamplingRequest, should_stop: Callable[[], bool]
+        self, request: SamplingRequest, should_stop: Callable[[], bool], on_load: OnLoad
     ) -> Iterator[StepPreview | GeneratedImage]:
         while not self._turn.acquire(timeout=_LOCK_POLL_SECONDS):
             _raise_if(should_stop())
         try:
             _raise_if(should_stop())
-            loaded = self._exchange(self.catalogue.model(request.model))
+            loaded = self._exchange(self.catalogue.model(request.model), _stoppable(on_load, should_stop))
             self._wear(loaded, request)
             _check_size(loaded, request)
             with fitting_threads(loaded.pipe.transformer):
@@ -125,14 +139,20 @@ class Generator:
         finally:
             self._turn.release()
 
-    def _exchange(self, entry: ModelEntry) -> _LoadedModel:
-        """The model of that entry in memory, the former one dropped first: two may not fit."""
+    def _exchange(self, entry: ModelEntry, on_load: OnLoad = unheard) -> _LoadedModel:
+        """The model of that entry in memory, the former one dropped first: two may not fit.
+
+        One that this machine can never hold is refused before that, so that the former goes on working.
+        """
         if self._loaded is not None and self._loaded.entry == entry:
             return self._loaded
         placement = choose_placement(self._device, self._precision)
-        self._drop()
+        on_load("finding its files" if not entry.is_hub else "fetching its files from the hub", 0, 0)
         folder = locate(entry)
-        pipe = load_pipeline(entry, placement, folder)
+        check_room(folder, placement)
+        self._drop()
+        pipe = load_pipeline(entry, placement, folder, on_load)
+        on_load("the first image takes longer than the next ones", 0, 0)
         self._loaded = _LoadedModel(
             entry=entry,
             pipe=pipe,
@@ -187,7 +207,7 @@ def _sample(
         image_index=index,
         seed=seed,
         request=request,
-        identity=_identity(loaded, request),
+        identity=_identity(loaded.entry, loaded.sha256, request, loaded.adapters),
         seconds=time.perf_counter() - began - away,
     )
 
@@ -214,14 +234,26 @@ def _opposites(request: SamplingRequest) -> tuple[str, dict[str, float]]:
     return plain, {caption: scale for caption, scale in away.items() if caption != plain}
 
 
-def _identity(loaded: _LoadedModel, request: SamplingRequest) -> ModelIdentity:
+def _identity(
+    entry: ModelEntry, sha256: str, request: SamplingRequest, adapters: Sequence[Adapter]
+) -> ModelIdentity:
     return ModelIdentity(
-        model=loaded.entry.name,
-        model_sha256=loaded.sha256,
+        model=entry.name,
+        model_sha256=sha256,
         adapter=request.adapter,
-        adapter_sha256=",".join(adapter.sha256 for adapter in loaded.adapters) or None,
-        licence=loaded.entry.licence,
+        adapter_sha256=",".join(adapter.sha256 for adapter in adapters) or None,
+        licence=entry.licence,
     )
+
+
+def _stoppable(on_load: OnLoad, should_stop: Callable[[], bool]) -> OnLoad:
+    """Says how far a load is, and stops it there when that is wanted."""
+
+    def told(doing: str, done: int, total: int) -> None:
+        _raise_if(should_stop())
+        on_load(doing, done, total)
+
+    return told
 
 
 def _check_finite(latents: torch.Tensor, request: SamplingRequest) -> None:

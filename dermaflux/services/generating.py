@@ -7,7 +7,7 @@ given back goes on behind its last finished image.
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -21,10 +21,12 @@ from dermaflux.settings import Settings
 
 if TYPE_CHECKING:
     from dermaflux.jobs import Following, Job, JobChannels, JobContext, JobQueue, JobWorker
+    from dermaflux.jobs.worker import Handler
 
 log = logging.getLogger(__name__)
 
 GENERATE = "generate"
+LOADING = "loading"  # the key of what is said of a model's load; those of images are their numbers
 WARM_UP_DELAY_SECONDS = 4.0
 _POLL_SECONDS = 2.0  # a job submitted in this process wakes its worker at once
 _POLL_APART_SECONDS = 0.5
@@ -75,19 +77,19 @@ class Generating(Making):
         request = self.resolve(request)
         self._begin_work()
         payload, pace = request.to_dict(), pace_key(request)
-        return _record(self._queue().submit(user, GENERATE, payload, request.num_images, pace))
+        return record_of(self._queue().submit(user, GENERATE, payload, request.num_images, pace))
 
     def job(self, job_id: str) -> records.GenerationJob:
         """The job as it stands. Raises DataNotFound."""
-        return _record(self._queue().get(job_id))
+        return record_of(self._queue().get(job_id))
 
     def jobs(self, user: str, limit: int = 20) -> tuple[records.GenerationJob, ...]:
         """The user's latest jobs, the newest first."""
-        return tuple(_record(job) for job in self._queue().list(user, limit))
+        return tuple(record_of(job) for job in self._queue().list(user, limit))
 
     def cancel(self, job_id: str) -> records.GenerationJob:
         """Take a waiting job out, stop a running one at its next step; what is finished is kept."""
-        return _record(self._queue().cancel(job_id))
+        return record_of(self._queue().cancel(job_id))
 
     def retry(self, job_id: str) -> records.GenerationJob:
         """Let a failed, cancelled or interrupted job wait again; it goes on behind what is finished.
@@ -95,7 +97,7 @@ class Generating(Making):
         Raises InvalidRequest or QueueFull.
         """
         self._begin_work()
-        return _record(self._queue().retry(job_id))
+        return record_of(self._queue().retry(job_id))
 
     def follow(self, job_id: str) -> Iterator[records.JobEvent]:
         """The job's events until it ended: first all that is there already, then what comes.
@@ -117,6 +119,8 @@ class Generating(Making):
                     yield records.Paused(job_id=job_id, done=done, total=total)
                 case events.Progress(done=done, total=total):
                     yield records.Progress(job_id=job_id, done=done, total=total)
+                case events.Update(data=(doing, loaded, of)):
+                    yield records.Loading(job_id=job_id, doing=doing, done=loaded, total=of)
                 case events.Update(data=preview):
                     yield _preview(job_id, preview)
                 case events.Result(key=index, data=image_id):
@@ -148,10 +152,10 @@ class Generating(Making):
         from dermaflux.jobs import Update
 
         request = SamplingRequest.from_dict(job.payload)
-        first = self._num_kept(job, context)
+        first, told = self._num_kept(job, context), tell_loading(context)
         if first > job.done:  # the worker before died between an image and its count
             context.progress(first, request.num_images, 0.0)
-        with closing(from_image(request, first, lambda rest: self.generate(rest, context.should_stop))) as stream:
+        with closing(from_image(request, first, lambda rest: self.generate(rest, context.should_stop, told))) as stream:
             for event in stream:
                 if isinstance(event, StepPreview):
                     context.publish(Update(key=event.image_index, data=event))
@@ -173,11 +177,17 @@ class Generating(Making):
         return kept
 
     def _keep(self, generated: GeneratedImage, job: "Job", context: "JobContext") -> None:
+        found = self.assess_as_far_as_can_be(generated.image)
+        stored = self._store().add_image(generated, found, job.id)
+        if found.nearest is not None:
+            self._store().mark_memorised([stored.image_id], [stored.image_id] if found.nearest.is_copy else [])
+        self._show(stored.image_id, generated.image_index, context)
+
+    def _show(self, image_id: str, index: int, context: "JobContext") -> None:
         from dermaflux.jobs import Result
 
-        stored = self._store().add_image(generated, self.assess_as_far_as_can_be(generated.image), job.id)
-        context.add_result(stored.image_id)
-        context.publish(Result(key=generated.image_index, data=stored.image_id))
+        context.add_result(image_id)
+        context.publish(Result(key=index, data=image_id))
 
     def _warm_up(self) -> None:
         try:
@@ -209,6 +219,10 @@ class Generating(Making):
 
         return Following(self._queue(), self._channels(), unpack_preview)
 
+    def _handlers(self) -> "dict[str, Handler]":
+        """What the worker does, by the kind of job."""
+        return {GENERATE: self._do}
+
     def _build_worker(self) -> "JobWorker":
         from dermaflux.jobs import JobWorker
         from dermaflux.services.preview_bytes import pack_preview
@@ -217,7 +231,7 @@ class Generating(Making):
         elsewhere = self._is_apart or self.settings.is_shared
         worker = JobWorker(
             self._queue(),
-            {GENERATE: self._do},
+            self._handlers(),
             self._channels(),
             poll_seconds=_POLL_APART_SECONDS if self._is_apart else _POLL_SECONDS,
             pack=pack_preview if elsewhere else None,
@@ -226,17 +240,29 @@ class Generating(Making):
         return worker
 
 
-def _record(job: "Job") -> records.GenerationJob:
+def record_of(job: "Job") -> records.GenerationJob:
+    """What front ends see of a job."""
     return records.GenerationJob(
         job_id=job.id,
         user=job.user,
         state=str(job.state),
-        request=job.payload,
+        request=job.payload.get("base", job.payload),
+        sweep=job.payload if "base" in job.payload else None,
         done=job.done,
         total=job.total,
         error=job.error,
         image_ids=job.result,
     )
+
+
+def tell_loading(context: "JobContext") -> Callable[[str, int, int], None]:
+    """Lets the followers of a job hear how far the load of its model is."""
+    from dermaflux.jobs import Update
+
+    def told(doing: str, done: int, total: int) -> None:
+        context.publish(Update(key=LOADING, data=(doing, done, total)))
+
+    return told
 
 
 def _preview(job_id: str, preview: StepPreview) -> records.Preview:

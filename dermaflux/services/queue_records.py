@@ -74,6 +74,7 @@ def asked_in_words(kind: str, payload: Mapping[str, Any], total: int) -> str:
 
     Of free text how it begins.
     """
+    payload = payload.get("base") or payload  # of a sweep the request that is moved
     spec, caption = payload.get("spec"), str(payload.get("caption", "")).strip()
     if isinstance(spec, Mapping) and "diagnosis" in spec:
         colours = len(spec.get("colours", ()))

@@ -6,8 +6,9 @@ Building Wiring opens nothing and imports nothing heavy; torch comes with the fi
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar
 
+from dermaflux.domain.errors import ModelNotAvailable
 from dermaflux.generation import zero_gpu
 from dermaflux.services.pictures import prepare_folder
 from dermaflux.settings import Settings
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dermaflux.classification import LesionClassifier, LesionDescriptor
+    from dermaflux.classification.training_vectors import TrainingVectors
     from dermaflux.curation.image_pool import ImagePool
     from dermaflux.curation.store import CurationStore
     from dermaflux.generation import Generator, ModelCatalogue
@@ -49,6 +51,12 @@ class Once(Generic[Built]):
         return self._thing is not None
 
 
+class KnownTraining(NamedTuple):
+    """The vectors of the training pictures and the distance under which an image copies one; None where not known."""
+
+    given: "tuple[TrainingVectors, float] | None"
+
+
 class Wiring:
     """The parts of one deployment. `start` opens the storage, `close` gives everything back."""
 
@@ -58,6 +66,7 @@ class Wiring:
         self._measurer = Once(self._build_measurer)
         self._classifier = Once(self._build_classifier)
         self._descriptor = Once(self._build_descriptor)
+        self._training_vectors = Once(self._build_training_vectors)
         self._engine = Once(self._build_engine)
         self._store = Once(self._build_store)
 
@@ -112,6 +121,21 @@ class Wiring:
         from dermaflux.classification import LesionDescriptor
 
         return LesionDescriptor.load(self.settings.models_dir / "descriptor", self._judging_device())
+
+    def _build_training_vectors(self) -> "KnownTraining":
+        from dermaflux.classification.training_vectors import VECTORS_NAME, TrainingVectors
+
+        folder = self.settings.models_dir / "descriptor"
+        if not (folder / VECTORS_NAME).is_file():  # then the descriptor need not be loaded either
+            return KnownTraining(None)
+        try:
+            descriptor = self._descriptor()
+            vectors = TrainingVectors.load(folder, descriptor.sha256)
+        except ModelNotAvailable as error:
+            log.warning("images are not compared with training pictures: %s", error)
+            return KnownTraining(None)
+        threshold = descriptor.copy_distance
+        return KnownTraining(None if vectors is None or threshold is None else (vectors, threshold))
 
     def _judging_device(self) -> str:
         return self.settings.device if self.settings.device.startswith("cuda") else "cpu"

@@ -9,7 +9,9 @@ from typing import Any
 import gradio as gr
 
 WEB_DIR = Path(__file__).parents[2] / "assets" / "web"
-STYLE_SHEETS = tuple(WEB_DIR / name for name in ("theme.css", "board.css", "queue.css", "login.css", "tour.css"))
+STYLE_SHEETS = tuple(
+    WEB_DIR / name for name in ("theme.css", "board.css", "queue.css", "login.css", "tour.css", "modes.css")
+)
 
 
 def read_web(*names: str) -> str:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from pages import about, dataset, generate
+from pages import about, curate, dataset, generate
 from pages.api import add_api
 from pages.components.web import plain_html, read_web
 from pages.page import IN_WORDS, disclaimer
@@ -31,6 +31,8 @@ def build_app(services: "Services") -> gr.Blocks:
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Generate", id="generate"):
                 generate.build(services, app)
+            with gr.Tab("Curate", id="curate") as curate_tab:
+                curate.build(services, app, curate_tab)
             with gr.Tab("Dataset", id="dataset") as dataset_tab:
                 dataset.build(services, app, dataset_tab)
             with gr.Tab("About and limits", id="about"):

@@ -1,5 +1,6 @@
 """Layer 3: the only wiring. `Services` is all that pages and the CLI know of the capabilities."""
 
+from dermaflux.services.browsing import Browsing
 from dermaflux.services.doctoring import Doctoring
 from dermaflux.services.evaluating import Evaluating
 from dermaflux.services.explaining import Explaining
@@ -9,7 +10,7 @@ from dermaflux.services.reviewing import Reviewing
 from dermaflux.services.visiting import Visiting
 
 
-class Services(Retaining, Evaluating, Explaining, Reviewing, Probing, Doctoring, Visiting):
+class Services(Browsing, Retaining, Evaluating, Explaining, Reviewing, Probing, Doctoring, Visiting):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

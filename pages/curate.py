@@ -1,0 +1,29 @@
+"""The Curate tab: the grid and what leads to it, near-duplicates, a map, the coverage planner, reviews and boards."""
+
+from typing import TYPE_CHECKING
+
+import gradio as gr
+
+from pages.components.dataset_picker import counts_html, dataset_picker, wire_picker
+from pages.components.grid import curation_grid
+from pages.components.web import plain_html
+from pages.curate_grid import GridActions, wire_grid
+from pages.page import IN_WORDS
+
+if TYPE_CHECKING:
+    from dermaflux.services import Services
+
+
+def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
+    """Lay out the tab in the current Blocks context and wire it."""
+    with gr.Row(elem_classes="df-bar"):
+        dataset = dataset_picker(services.shared_datasets(), elem_id="curate-dataset")
+        counts = plain_html(counts_html(None), elem_id="curate-counts")
+    actions = GridActions(services)
+    with gr.Tabs(elem_id="curate-views"):
+        with gr.Tab("Grid", id="grid"):
+            grid = curation_grid(elem_id="curate-grid")
+    wire_grid(actions, grid, dataset, counts)
+    wire_picker(services, dataset, app, tab)
+    tab.select(actions.show, dataset, grid, **IN_WORDS)
+    tab.select(actions.counts, dataset, counts, **IN_WORDS)

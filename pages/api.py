@@ -13,9 +13,10 @@ import gradio as gr
 
 from dermaflux.domain.lesion import Diagnosis, LesionSpec, choice, typical_colours
 from dermaflux.domain.records import DISCLAIMER, SamplingRequest
+from dermaflux.domain.roles import Role
 from dermaflux.services.records import Ended, Finished, Preview, ProbeRequest, ProbeStep
 from pages.components.caption_text import requested_spec
-from pages.page import FOLLOW_QUEUE, in_words, user_of
+from pages.page import FOLLOW_QUEUE, in_words, user_of, visitor_of
 from pages.probe_panel import PROBE_QUEUE
 
 if TYPE_CHECKING:
@@ -121,8 +122,10 @@ class Endpoints:
         expected_version: the version the image was seen with (0: undecided); refused when it is decided since.
         request_id: any text of one's own; a request sent again with it is stored once.
         """
+        visitor = visitor_of(self._services, request).require(Role.REVIEWER, "give verdicts")
+        self._services.open_for_verdicts(dataset, visitor)
         stored = self._services.decide(
-            dataset, image_id, user_of(request), verdict, expected_version=expected_version, request_id=request_id
+            dataset, image_id, visitor.name, verdict, expected_version=expected_version, request_id=request_id
         )
         return {
             "image_id": stored.image_id,
@@ -134,7 +137,9 @@ class Endpoints:
     @in_words
     def undo(self, request: gr.Request, dataset: str) -> Answer:
         """Take back one's own last verdict in a dataset."""
-        stored = self._services.undo(dataset, user_of(request))
+        visitor = visitor_of(self._services, request).require(Role.REVIEWER, "take verdicts back")
+        self._services.open_dataset(dataset, visitor)
+        stored = self._services.undo(dataset, visitor.name)
         return {"image_id": stored.image_id, "verdict": stored.verdict, "dataset": dataset}
 
     @in_words
@@ -148,13 +153,20 @@ class Endpoints:
         return self._services.assess(image_id).measurement.to_dict()
 
     @in_words
-    def probe(
-        self, dataset: str, real: str | None = None, num_real: int | None = None, seed: int = 0
+    def probe(  # noqa: PLR0913 - one parameter a field of ProbeRequest
+        self,
+        visit: gr.Request,
+        dataset: str,
+        real: str | None = None,
+        num_real: int | None = None,
+        seed: int = 0,
     ) -> Iterator[Answer]:
         """Do the accepted images help? real: a set of real pictures by its name here; num_real: learn from so many.
 
         Streams {state, doing, done, total}; the last answer is the report, with state done.
         """
+        visitor = visitor_of(self._services, visit).require(Role.CURATOR, "probe a dataset")
+        self._services.open_dataset(dataset, visitor)
         request = ProbeRequest(dataset=dataset, real=self._services.real_set(real), num_real=num_real, seed=seed)
         for event in self._services.probe(request):
             if isinstance(event, ProbeStep):

@@ -6,7 +6,7 @@ import gradio as gr
 
 from pages.components.board import LEGEND, sample_board
 from pages.components.caption_text import note_on
-from pages.components.dataset_picker import counts_html, dataset_picker
+from pages.components.dataset_picker import counts_html, dataset_picker, wire_picker
 from pages.components.lesion_controls import FIRST_SPEC, lesion_controls
 from pages.components.sampling_controls import sampling_controls
 from pages.components.web import plain_html
@@ -39,7 +39,7 @@ def build(services: "Services", app: gr.Blocks) -> None:
             controls = _panel(services)
         with gr.Column(elem_classes="df-main", min_width=320):
             with gr.Row(elem_classes="df-bar"):
-                dataset = dataset_picker(services.datasets(), elem_id="generate-dataset")
+                dataset = dataset_picker(services.shared_datasets(), elem_id="generate-dataset")
                 counts = plain_html(counts_html(None), elem_id="generate-counts")
                 undo = gr.Button(
                     "Undo last verdict",
@@ -53,6 +53,7 @@ def build(services: "Services", app: gr.Blocks) -> None:
     actions = GenerateActions(services, controls)
     _wire_caption(actions, controls)
     _wire_generation(actions, controls, app, board, dataset)
+    wire_picker(services, dataset, app)
     wire_review(
         ReviewActions(services), board=board, dataset=dataset, counts=counts, undo=undo, app=app
     )

@@ -20,7 +20,7 @@ from pages.components.followers import Followers
 from pages.components.job_view import JobView
 from pages.components.lesion_controls import LesionControls, readout_values, values_of
 from pages.components.sampling_controls import SamplingControls, sampling_values, whole
-from pages.page import in_words, user_of
+from pages.page import in_words, user_of, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -137,7 +137,7 @@ class GenerateActions:
             for event in self._services.follow(job.job_id):
                 if not is_latest():
                     return
-                view.apply(self._with_verdict(event, dataset))
+                view.apply(self._with_verdict(event, dataset, request))
                 yield view.value(), gr.Button(interactive=False) if view.ended else gr.skip()
 
     @in_words
@@ -156,8 +156,9 @@ class GenerateActions:
         except DataNotFound:  # the browser remembers a job of another database
             return None
 
-    def _with_verdict(self, event: JobEvent, dataset: str) -> JobEvent:
-        if not isinstance(event, Finished) or dataset not in self._services.datasets():
+    def _with_verdict(self, event: JobEvent, dataset: str, request: gr.Request) -> JobEvent:
+        visitor = visitor_of(self._services, request)
+        if not isinstance(event, Finished) or self._services.open_dataset(dataset, visitor) is None:
             return event
-        stored = self._services.image(event.stored.image_id, dataset)
+        stored = self._services.image(event.stored.image_id, dataset, visitor.name)
         return replace(event, stored=stored)

@@ -1,4 +1,4 @@
-"""Verdicts on a board: decide, undo, saliency, enlarge. The Generate and the Dataset tab share these handlers.
+"""Verdicts on a board: decide, undo, saliency, enlarge. The boards of sample cards share these handlers.
 
 A verdict is painted by the board first; what is sent back by image id is what the store holds, or why it refused.
 """
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dermaflux.domain.errors import DermaFluxError, NotMeasurable
+from dermaflux.domain.roles import Role
 from pages.components.card_view import saliency_note
 from pages.components.dataset_picker import counts_html
 from pages.components.pictures import overlay_uri, picture_uri
-from pages.page import IN_WORDS, QUICK, in_words, user_of
+from pages.page import IN_WORDS, QUICK, in_words, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -32,7 +33,9 @@ class ReviewActions:
         Not queued, which halves the time of a verdict, so a refusal goes to the board instead of to a notice.
         """
         try:
-            stored = self._services.decide(dataset, evt.image_id, user_of(request), evt.verdict)
+            visitor = visitor_of(self._services, request).require(Role.REVIEWER, "give verdicts")
+            self._services.open_for_verdicts(dataset, visitor)
+            stored = self._services.decide(dataset, evt.image_id, visitor.name, evt.verdict)
             return gr.HTML(verdicts={stored.image_id: stored.verdict}), self.counts(dataset, request)
         except DermaFluxError as error:
             return gr.HTML(refusals={evt.image_id: str(error)}), gr.skip()
@@ -40,7 +43,9 @@ class ReviewActions:
     @in_words
     def undo(self, dataset: str, request: gr.Request) -> tuple[Any, str]:
         """Take back the visitor's last verdict in the dataset."""
-        undone = self._services.undo(dataset, user_of(request))
+        visitor = visitor_of(self._services, request).require(Role.REVIEWER, "take verdicts back")
+        self._services.open_dataset(dataset, visitor)
+        undone = self._services.undo(dataset, visitor.name)
         gr.Info("The last verdict was taken back.", duration=3)
         return gr.HTML(verdicts={undone.image_id: undone.verdict}), self.counts(dataset, request)
 
@@ -63,7 +68,9 @@ class ReviewActions:
     @in_words
     def counts(self, dataset: str, request: gr.Request) -> str:
         """The counts of a dataset as HTML, as far as the visitor may see them."""
-        return counts_html(self._services.counts(dataset, viewer=user_of(request)))
+        visitor = visitor_of(self._services, request).require(Role.VIEWER, "look at a dataset")
+        self._services.open_dataset(dataset, visitor)
+        return counts_html(self._services.counts(dataset, viewer=visitor.name))
 
 
 def wire_review(

@@ -172,11 +172,11 @@ function targets() {
 
 function postAll(ids, verdictOf, changes) {
   const batch = ids.length > 1 ? `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}` : null;
-  for (const id of ids) {
+  outbox.post(...ids.map((id) => {
     const own = mine(byId.get(id));
-    outbox.post({ kind: 'verdict', dataset: dataset(), image_id: id, verdict: verdictOf(own), realism: own.realism || null, tags: own.tags || [],
-      batch_id: batch, ...changes });
-  }
+    return { kind: 'verdict', dataset: dataset(), image_id: id, verdict: verdictOf(own), realism: own.realism || null,
+      tags: own.tags || [], batch_id: batch, ...changes };
+  }));
   for (const id of ids) paint(id);
 }
 
@@ -267,7 +267,7 @@ function conflict(entry, reason) {
   row.append(el('p', '', `“${entry.verdict}” was not stored. ${reason}`));
   if (card) row.append(button('cu-button', `Store my ${entry.verdict}`, 'Store it now that you know', () => {
     row.remove();
-    outbox.post({ ...entry, request_id: undefined });
+    outbox.post(entry);
     paint(entry.image_id);
   }));
   row.append(button('cu-button', 'Leave it', 'Keep what is stored', () => row.remove()));

@@ -6,7 +6,8 @@ const ANSWER_MS = 10000;
 function newOutbox({ versionOf, onStored, onRefused, onGivenUp }) {
   const waiting = [];
   let flying = null;
-  let number = 0;
+  let number = 0; // of batches
+  let named = 0;  // of verdicts
   const page = Math.random().toString(36).slice(2);
 
   // Of one dataset, up to the first undo, and never two verdicts on one image: the second is about what the first made of it.
@@ -45,8 +46,10 @@ function newOutbox({ versionOf, onStored, onRefused, onGivenUp }) {
   }
 
   return {
-    post(entry) {
-      waiting.push(entry.kind === 'undo' ? entry : { ...entry, request_id: `${page}-${Date.now().toString(36)}-${(number += 1)}` });
+    post(...entries) {
+      for (const entry of entries) {
+        waiting.push(entry.kind === 'undo' ? entry : { ...entry, request_id: `${page}-${Date.now().toString(36)}-${(named += 1)}` });
+      }
       pump();
     },
     // The latest verdict on an image that is not acknowledged yet.

@@ -1,16 +1,15 @@
 """Layer 3: the only wiring. `Services` is all that pages and the CLI know of the capabilities."""
 
-from dermaflux.services.browsing import Browsing
+from dermaflux.services.charting import Charting
 from dermaflux.services.doctoring import Doctoring
-from dermaflux.services.evaluating import Evaluating
 from dermaflux.services.explaining import Explaining
-from dermaflux.services.probing import Probing
+from dermaflux.services.planning import Planning
 from dermaflux.services.retaining import Retaining
 from dermaflux.services.reviewing import Reviewing
 from dermaflux.services.visiting import Visiting
 
 
-class Services(Browsing, Retaining, Evaluating, Explaining, Reviewing, Probing, Doctoring, Visiting):
+class Services(Retaining, Planning, Charting, Explaining, Reviewing, Doctoring, Visiting):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

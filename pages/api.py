@@ -153,7 +153,7 @@ class Endpoints:
         return self._services.assess(image_id).measurement.to_dict()
 
     @in_words
-    def probe(  # noqa: PLR0913 - one parameter a field of ProbeRequest
+    def probe(
         self,
         visit: gr.Request,
         dataset: str,

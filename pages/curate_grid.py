@@ -33,7 +33,7 @@ class GridActions:
         self._services = services
         self._numbers = itertools.count(1)
 
-    def ask(self, dataset: str, evt: gr.EventData, request: gr.Request) -> Any:
+    def ask(self, dataset: str, evt: gr.EventData, request: gr.Request) -> dict[str, Any]:
         """A page of what passes the filters, or in its place why there is none."""
         page: dict[str, Any] = {"seq": evt.seq, "dataset": dataset, "cards": [], "total": 0, "next": None}
         try:
@@ -45,9 +45,9 @@ class GridActions:
                 grid_card(image, own.get(image.image_id), picture)
                 for image, picture in zip(found.images, pictures, strict=True)
             ]
-            return gr.HTML(value=page | {"total": found.total, "next": found.next_after, "empty": _EMPTY})
+            return page | {"total": found.total, "next": found.next_after, "empty": _EMPTY}
         except DermaFluxError as error:
-            return gr.HTML(value=page | {"empty": str(error)})
+            return page | {"empty": str(error)}
 
     def send(self, evt: gr.EventData, request: gr.Request) -> Any:
         """Store verdicts, or take the last ones back, in the order sent; what stands now, and what was refused why."""

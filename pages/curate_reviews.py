@@ -64,7 +64,7 @@ class ReviewPlanActions:
             plan.blinded,
             _agreement(self._services.agreement(dataset)) if self._may_compare(visitor, dataset) else "",
             self._disputes(visitor, dataset),
-            line(f"{self._services.num_disputes(dataset)} images wait for a settlement."),
+            line(_waiting(self._services.num_disputes(dataset))),
         )
 
     @in_words
@@ -105,6 +105,10 @@ class ReviewPlanActions:
         found = self._services.disputes(dataset, _SHOWN)
         pictures = grid_uris([Path(dispute.image.path) for dispute in found])
         return {"rows": [_row(*pair) for pair in zip(found, pictures, strict=True)], "empty": _NO_DISPUTE}
+
+
+def _waiting(number: int) -> str:
+    return f"{number:,} disputes wait for a settlement." if number else ""
 
 
 def _row(dispute: "Dispute", picture: str) -> dict[str, Any]:

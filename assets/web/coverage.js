@@ -25,7 +25,7 @@ function paintCoverage() {
   const value = props.value;
   if (!value) return;
   const table = coverageRoot.querySelector('table');
-  const most = Math.max(1, ...value.rows.flatMap((row) => row.cells.map((cell) => cell[1])));
+  const most = Math.max(10, ...value.rows.flatMap((row) => row.cells.map((cell) => cell[1])));
   const head = el('tr');
   head.append(el('th', '', value.corner), ...value.columns.map(([, text]) => { const th = el('th', '', text); th.scope = 'col'; return th; }));
   const body = value.rows.map((row) => {

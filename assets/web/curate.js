@@ -52,8 +52,9 @@ function makeNode(card) {
   const picture = el('img');
   Object.assign(picture, { src: card.picture, alt: card.alt, loading: 'lazy', decoding: 'async', draggable: false });
   const foot = el('div', 'cu-foot');
-  foot.append(el('b', '', card.title), el('span', 'cu-p', card.malignant === null ? '' : `P ${card.malignant.toFixed(2)}`));
-  if (card.agrees === false) { foot.lastChild.classList.add('is-off'); foot.lastChild.title = 'The classifier disagrees with the request'; }
+  foot.append(el('b', '', card.title), el('span', 'cu-p', card.malignant === null ? '' : card.malignant.toFixed(2)));
+  foot.lastChild.title = `P(malignant)${card.agrees === false ? '; the classifier disagrees with the request' : ''}`;
+  foot.lastChild.classList.toggle('is-off', card.agrees === false);
   if (card.flag) node.append(el('span', 'cu-flag', card.flag));
   node.append(picture, el('span', 'cu-check'), el('span', 'cu-verdict'), el('span', 'cu-rating'), foot);
   node.addEventListener('click', (event) => clicked(card.id, event));
@@ -123,6 +124,7 @@ function receive() {
   find('.cu-earlier').disabled = trail.length < 2;
   find('.cu-later').disabled = !value.next;
   root.dataset.busy = '';
+  root.dataset.dataset = value.dataset || '';
   paintChips();
   paintDeeds();
 }

@@ -20,7 +20,9 @@ def unpack(archive: Path, folder: Path) -> Path:
             _check(packed, archive.name)
             packed.extractall(folder)
     except (zipfile.BadZipFile, zlib.error, RuntimeError, EOFError) as error:  # RuntimeError: encrypted
-        raise InvalidRequest(f"{archive.name} cannot be unpacked ({error}). Send the zip as it was exported.") from error
+        raise InvalidRequest(
+            f"{archive.name} cannot be unpacked ({error}). Send the zip as it was exported."
+        ) from error
     inside = list(folder.iterdir())
     return inside[0] if len(inside) == 1 and inside[0].is_dir() else folder
 
@@ -36,4 +38,4 @@ def _check(packed: zipfile.ZipFile, name: str) -> None:
     for entry in entries:
         path = PurePosixPath(entry.filename)
         if path.is_absolute() or ".." in path.parts:
-            raise InvalidRequest(f"{name} holds {entry.filename!r}, which leads out of its folder. Nothing was taken in.")
+            raise InvalidRequest(f"{name} holds {entry.filename!r}, which leads out of its folder. Nothing is taken in.")

@@ -16,10 +16,8 @@ from dermaflux.domain.errors import DataNotFound
 
 PREVIEW_SIZE_PX = 256
 SHOWN_SIZE_PX = 640
-THUMBNAIL_SIZE_PX = 224
 GRID_SIZE_PX = 128
 _LOSSLESS_BYTES = 400_000
-_THUMBNAILS_KEPT = 2000
 _GRID_PICTURES_KEPT = 12_000  # of some 5 kB each, a hundred pages
 _DECODERS = 4
 
@@ -44,16 +42,6 @@ def picture_uri(path: Path) -> str:
         return "data:image/png;base64," + base64.b64encode(data).decode("ascii")
     with Image.open(io.BytesIO(data)) as image:
         return _jpeg_uri(image, SHOWN_SIZE_PX, 92)
-
-
-@functools.lru_cache(maxsize=_THUMBNAILS_KEPT)
-def thumbnail_uri(path: Path) -> str:
-    """A small JPEG of a stored picture for long lists. Stored files never change, so it is kept.
-
-    Raises DataNotFound when the file is gone.
-    """
-    with Image.open(io.BytesIO(_read(path))) as image:
-        return _jpeg_uri(image, THUMBNAIL_SIZE_PX, 85)
 
 
 def grid_uris(paths: Sequence[Path]) -> list[str]:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dermaflux.services import Services
     from dermaflux.services.sharing import Dataset
 
-_PRIVATE = "Private: only I and administrators see it"
+_PRIVATE = "Private to me"
 
 
 def boards_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> None:
@@ -26,14 +26,14 @@ def boards_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> None
     with gr.Row(elem_classes="cu-line"):
         name = gr.Textbox(label="Name", max_length=64, elem_id="board-name", scale=1, min_width=160)
         about = gr.Textbox(label="Description", max_length=2000, elem_id="board-about", scale=3, min_width=220)
-        private = gr.Checkbox(label=_PRIVATE, elem_id="board-private", scale=0, min_width=310)
+        private = gr.Checkbox(label=_PRIVATE, elem_id="board-private", scale=0, min_width=140)
         save = gr.Button("Save", elem_id="board-save", scale=0, min_width=80)
         archive = gr.Button("Archive", elem_id="board-archive", scale=0, min_width=110)
     plain_html('<h3 class="cu-heading">A new dataset</h3>')
     with gr.Row(elem_classes="cu-line"):
         new_name = gr.Textbox(label="Name", max_length=64, elem_id="new-board-name", scale=1, min_width=160)
         new_about = gr.Textbox(label="Description", max_length=2000, elem_id="new-board-about", scale=3, min_width=220)
-        new_private = gr.Checkbox(label=_PRIVATE, elem_id="new-board-private", scale=0, min_width=310)
+        new_private = gr.Checkbox(label=_PRIVATE, elem_id="new-board-private", scale=0, min_width=140)
         create = gr.Button("Make", elem_id="board-create", scale=0, min_width=80)
     note = plain_html("", elem_id="board-note")
     fields = [table, name, about, private, archive]

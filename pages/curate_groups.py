@@ -26,6 +26,7 @@ _NOTE = "Looks for images that show the same lesion, among those that are not re
 _NONE = "No near-duplicates were found among these images."
 _NOT_YET = "Nothing was looked for yet."
 _SHOWN = 60
+_PICTURES_SHOWN = 24
 _AMONG = (("Accepted and to review", "all"), ("Accepted only", "accept"), ("To review", "undecided"))
 _KEEP, _DISTINCT = "keep", "distinct"
 
@@ -79,7 +80,10 @@ class GroupActions:
 def _summary(groups: "tuple[DuplicateGroup, ...]") -> str:
     extra = sum(len(group.images) - 1 for group in groups)
     shown = f" The largest {_SHOWN} are shown." if len(groups) > _SHOWN else ""
-    return f"{len(groups)} groups, {extra} images more than one of each.{shown}" if groups else _NONE
+    if not groups:
+        return _NONE
+    number = "One group" if len(groups) == 1 else f"{len(groups):,} groups"
+    return f"{number}; {extra:,} images more than one of each.{shown}"
 
 
 def _rows(groups: "tuple[DuplicateGroup, ...]") -> list[dict[str, Any]]:
@@ -88,11 +92,14 @@ def _rows(groups: "tuple[DuplicateGroup, ...]") -> list[dict[str, Any]]:
 
 def _row(group: "DuplicateGroup") -> dict[str, Any]:
     asked = requested_of(group.images[0])
-    pictures = grid_uris([Path(image.path) for image in group.images])
+    shown = group.images[:_PICTURES_SHOWN]
+    pictures = grid_uris([Path(image.path) for image in shown])
+    more = f" {len(group.images) - len(shown)} more are not shown." if len(shown) < len(group.images) else ""
     return {
         "key": group.images[0].image_id,
         "title": f"{len(group.images)} images: {asked.diagnosis.label if asked else 'free text'}",
-        "note": f"Proposed: {group.reason}. Click another one to keep that.",
+        "note": f"Proposed: {group.reason}. Click another one to keep that.{more}",
+        "ids": [image.image_id for image in group.images],
         "pictures": [
             {
                 "id": image.image_id,
@@ -101,7 +108,7 @@ def _row(group: "DuplicateGroup") -> dict[str, Any]:
                 "words": str(image.verdict or "to review"),
                 "best": index == 0,
             }
-            for index, (image, picture) in enumerate(zip(group.images, pictures, strict=True))
+            for index, (image, picture) in enumerate(zip(shown, pictures, strict=True))
         ],
         "deeds": [[_KEEP, "Keep it, reject the rest", True], [_DISTINCT, "Not duplicates", False]],
     }

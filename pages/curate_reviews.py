@@ -121,6 +121,7 @@ def _row(dispute: "Dispute", picture: str) -> dict[str, Any]:
         "key": image.image_id,
         "title": "Reviewers disagree",
         "note": said,
+        "ids": [image.image_id],
         "pictures": [tile],
         "deeds": [list(deed) for deed in _DEEDS],
         "version": image.version,

@@ -1,5 +1,5 @@
 // Rows of pictures with what may be done about each: near-duplicate groups and disputes. Runs after card.js.
-// value: { rows: [{ key, title, note, pictures: [{ id, picture, alt, words, best }], deeds: [[name, text, isMain]] }], empty }
+// value: { rows: [{ key, title, note, ids, pictures: [{ id, picture, alt, words, best }], deeds: [[name, text, isMain]] }], empty }
 // Event to Python: 'done' { deed, key, chosen, ids, version }. A row leaves at once and comes back when refused.
 
 const rowsRoot = element.querySelector('.cu-rows');
@@ -35,7 +35,7 @@ function rowOf(row) {
   for (const [name, text, isMain] of row.deeds) {
     deeds.append(button(`cu-button${isMain ? ' is-main' : ''}`, text, text, () => {
       box.hidden = true;
-      trigger('done', { deed: name, key: row.key, chosen, ids: row.pictures.map((one) => one.id), version: row.version ?? null });
+      trigger('done', { deed: name, key: row.key, chosen, ids: row.ids, version: row.version ?? null });
     }));
   }
   box.append(head, strip, deeds);

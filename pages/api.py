@@ -189,6 +189,7 @@ class Endpoints:
             the image with the verdict it has now
         """
         visitor = visitor_of(self._services, request).require(Role.REVIEWER, "take back a verdict")
+        self._services.open_dataset(dataset, visitor)
         stored = self._services.undo(dataset, visitor.name)
         return VerdictAnswer(image_id=stored.image_id, verdict=stored.verdict, dataset=dataset)
 
@@ -205,7 +206,8 @@ class Endpoints:
         Returns:
             the zip file, and the statement that goes with it
         """
-        visitor_of(self._services, request).require(Role.CURATOR, "export a dataset")
+        visitor = visitor_of(self._services, request).require(Role.CURATOR, "export a dataset")
+        self._services.open_dataset(dataset, visitor)
         return file_answer(self._services.export_zip(dataset, layout)), DISCLAIMER
 
     @in_words
@@ -256,7 +258,8 @@ class Endpoints:
         Returns:
             the report
         """
-        visitor_of(self._services, request).require(Role.CURATOR, "train a head on a dataset")
+        visitor = visitor_of(self._services, request).require(Role.CURATOR, "train a head on a dataset")
+        self._services.open_dataset(dataset, visitor)
         asked = ProbeRequest(dataset=dataset, real=self._services.real_set(real), num_real=num_real, seed=seed)
         for event in self._services.probe(asked):
             if isinstance(event, ProbeStep):

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from dermaflux.domain.errors import DataNotFound
+from dermaflux.domain.roles import Visitor
 from dermaflux.services.records import Finished, GenerationJob, JobEvent
 from pages.page import visitor_of
 
@@ -22,8 +23,8 @@ def job_of(services: "Services", job_id: str | None, request: gr.Request) -> Gen
     return job if job and visitor_of(services, request).may_see(job.user) else None
 
 
-def with_verdict(services: "Services", event: JobEvent, dataset: str, viewer: str) -> JobEvent:
-    """The event, its image with the verdict that it has in a dataset as far as the viewer may see it."""
-    if not isinstance(event, Finished) or dataset not in services.datasets():
+def with_verdict(services: "Services", event: JobEvent, dataset: str, visitor: Visitor) -> JobEvent:
+    """The event, its image with the verdict that it has in a dataset as far as the visitor may see it."""
+    if not isinstance(event, Finished) or services.open_dataset(dataset, visitor) is None:
         return event
-    return replace(event, stored=services.image(event.stored.image_id, dataset, viewer))
+    return replace(event, stored=services.image(event.stored.image_id, dataset, visitor.name))

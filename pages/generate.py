@@ -9,7 +9,7 @@ from dermaflux.services.records import ModelChoice
 from pages import grid_mode, strip_mode
 from pages.components.board import LEGEND, sample_board
 from pages.components.caption_text import note_on
-from pages.components.dataset_picker import counts_html, dataset_picker
+from pages.components.dataset_picker import counts_html, dataset_picker, wire_picker
 from pages.components.lesion_controls import FIRST_SPEC, lesion_controls
 from pages.components.record_drop import record_drop
 from pages.components.sampling_controls import sampling_controls
@@ -70,6 +70,7 @@ def build(services: "Services", app: gr.Blocks) -> ReuseActions:
     for shown in (board, grid, strip):
         wire_review(review, board=shown, dataset=dataset, counts=counts, undo=None, app=app)
     undo.click(actions.undo, dataset, [board, grid, strip, counts], **IN_WORDS)
+    wire_picker(services, dataset, app)
     gr.on([app.load, dataset.change], review.counts, dataset, counts, **IN_WORDS)
     reuse = ReuseActions(services, controls)
     for shown in (board, grid, strip):
@@ -83,7 +84,7 @@ def _bar(services: "Services") -> tuple[gr.Dropdown, gr.HTML, gr.Button]:
     with gr.Row(elem_classes="df-bar df-bar-modes"):
         mode = gr.Radio(_MODES, value="samples", label="Show", elem_classes="df-segments df-filter", elem_id="mode",
                         min_width=220)  # fmt: skip
-        dataset = dataset_picker(services.datasets(), elem_id="generate-dataset")
+        dataset = dataset_picker(services.shared_datasets(), elem_id="generate-dataset")
         counts = plain_html(counts_html(None), elem_id="generate-counts")
         undo = gr.Button(
             "Undo last verdict", elem_classes="df-minor", elem_id="undo", min_width=120, scale=0

@@ -99,7 +99,7 @@ class GenerateActions:
 
         A visitor has one board: the follower of an earlier job leaves as soon as a later one has come.
         """
-        viewer = visitor_of(self._services, request).require(Role.VIEWER, "see samples").name
+        visitor = visitor_of(self._services, request).require(Role.VIEWER, "see samples")
         job = job_of(self._services, job_id, request)
         if job is None or job.sweep is not None:
             yield gr.skip(), gr.skip()
@@ -110,7 +110,7 @@ class GenerateActions:
             for event in self._services.follow(job.job_id):
                 if not is_latest():
                     return
-                view.apply(with_verdict(self._services, event, dataset, viewer))
+                view.apply(with_verdict(self._services, event, dataset, visitor))
                 yield view.value(), gr.Button(interactive=False) if view.ended else gr.skip()
 
     @in_words

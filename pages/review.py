@@ -1,4 +1,4 @@
-"""Verdicts on a board: decide, undo, saliency, enlarge. The Generate and the Dataset tab share these handlers.
+"""Verdicts on a board: decide, undo, saliency, enlarge. The boards of sample cards share these handlers.
 
 A verdict is painted by the board first; what is sent back by image id is what the store holds, or why it refused.
 """
@@ -43,6 +43,7 @@ class ReviewActions:
     def undo(self, dataset: str, request: gr.Request) -> tuple[Any, str]:
         """Take back the visitor's last verdict in the dataset."""
         visitor = visitor_of(self._services, request).require(Role.REVIEWER, "take back a verdict")
+        self._services.open_dataset(dataset, visitor)
         undone = self._services.undo(dataset, visitor.name)
         gr.Info("The last verdict was taken back.", duration=3)
         return gr.HTML(verdicts={undone.image_id: undone.verdict}), self.counts(dataset, request)
@@ -69,17 +70,17 @@ class ReviewActions:
     def counts(self, dataset: str, request: gr.Request) -> str:
         """The counts of a dataset as HTML, as far as the visitor may see them."""
         visitor = visitor_of(self._services, request).require(Role.VIEWER, "see a dataset")
+        self._services.open_dataset(dataset, visitor)
         return counts_html(self._services.counts(dataset, viewer=visitor.name))
 
 
 def may_judge(services: "Services", request: gr.Request | None, dataset: str) -> Visitor:
     """The visitor, when they may judge in a dataset; a new one is made with its first verdict, which takes a curator.
 
-    Raises NotAllowed.
+    Raises NotAllowed, or DataNotFound for somebody else's private one.
     """
     visitor = visitor_of(services, request).require(Role.REVIEWER, "judge images")
-    if dataset and dataset.strip() not in services.datasets():
-        visitor.require(Role.CURATOR, f"begin the new dataset {dataset.strip()!r}")
+    services.open_for_verdicts(dataset, visitor)
     return visitor
 
 

@@ -72,7 +72,7 @@ class SweepActions:
                 if not is_latest():
                     return
                 num_found = len(view.found)
-                view.apply(with_verdict(self._services, event, dataset, visitor_of(self._services, request).name))
+                view.apply(with_verdict(self._services, event, dataset, visitor_of(self._services, request)))
                 said = self.said(view) if len(view.found) > num_found or view.ended else gr.skip()
                 yield view.value(), said, gr.Button(interactive=False) if view.ended else gr.skip()
 

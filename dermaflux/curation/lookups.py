@@ -35,10 +35,11 @@ def images_of_drawing(session: Session, caption: str, seed: int) -> Sequence[Ima
 
 
 def dataset_row(session: Session, name: str) -> DatasetRow:
-    """The dataset of that name. Raises DataNotFound naming those there are."""
+    """The dataset of that name. Raises DataNotFound naming those there are, but private ones to nobody."""
     row = session.scalars(select(DatasetRow).where(DatasetRow.name == name.strip())).first()
     if row is None:
-        known = session.scalars(select(DatasetRow.name).order_by(DatasetRow.name).limit(10)).all()
+        shared = select(DatasetRow.name).where(~DatasetRow.private).order_by(DatasetRow.name)
+        known = session.scalars(shared.limit(10)).all()
         have = f"There are: {', '.join(known)}." if known else "There is none yet; create one first."
         raise DataNotFound(f"There is no dataset {name!r}. {have}")
     return row

@@ -244,6 +244,7 @@ class StoredImage:
 
     Read in a dataset it has a verdict, and `version`: the sequence of the newest decision on it there that the
     reader may see, 0 when there is none. Sent back with a decision, it keeps the reader from overruling unseen ones.
+    `memorised`: whether it copies a training picture, None while nobody has looked.
     """
 
     image_id: str
@@ -255,6 +256,7 @@ class StoredImage:
     assessment: Mapping[str, Any]
     verdict: Verdict | None = None
     version: int = 0
+    memorised: bool | None = None
 
 
 def _within(name: str, value: float | None, limits: tuple[float, float]) -> None:

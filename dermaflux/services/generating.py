@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from dermaflux.domain.errors import DataNotFound, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, SamplingRequest, StepPreview
@@ -113,22 +113,14 @@ class Generating(Making):
         shown: set[str] = set()
         for event in self._following().follow(job_id):
             match event:
-                case events.Waiting(ahead=ahead):
-                    yield records.Waiting(job_id=job_id, ahead=ahead)
-                case events.Paused(done=done, total=total):
-                    yield records.Paused(job_id=job_id, done=done, total=total)
-                case events.Progress(done=done, total=total):
-                    yield records.Progress(job_id=job_id, done=done, total=total)
-                case events.Update(data=(doing, loaded, of)):
-                    yield records.Loading(job_id=job_id, doing=doing, done=loaded, total=of)
-                case events.Update(data=preview):
-                    yield _preview(job_id, preview)
                 case events.Result(key=index, data=image_id):
                     shown.add(image_id)
                     yield from self._finished(job_id, index, image_id)
                 case events.Ended(job=job):
                     yield from self._rest(job, shown)
                     yield records.Ended(job_id=job_id, state=str(job.state), error=job.error)
+                case _:
+                    yield _passing(job_id, event)
 
     def _rest(self, job: "Job", shown: set[str]) -> Iterator[records.Finished]:
         """The images that were finished before this process, or before this follower came."""
@@ -263,6 +255,22 @@ def tell_loading(context: "JobContext") -> Callable[[str, int, int], None]:
         context.publish(Update(key=LOADING, data=(doing, done, total)))
 
     return told
+
+
+def _passing(job_id: str, event: Any) -> records.JobEvent:
+    """What is true for a moment only, as pages know it."""
+    from dermaflux.jobs import events
+
+    match event:
+        case events.Waiting(ahead=ahead):
+            return records.Waiting(job_id=job_id, ahead=ahead)
+        case events.Paused(done=done, total=total):
+            return records.Paused(job_id=job_id, done=done, total=total)
+        case events.Update(data=(doing, loaded, of)):
+            return records.Loading(job_id=job_id, doing=doing, done=loaded, total=of)
+        case events.Update(data=preview):
+            return _preview(job_id, preview)
+    return records.Progress(job_id=job_id, done=event.done, total=event.total)
 
 
 def _preview(job_id: str, preview: StepPreview) -> records.Preview:

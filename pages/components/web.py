@@ -10,7 +10,8 @@ import gradio as gr
 
 WEB_DIR = Path(__file__).parents[2] / "assets" / "web"
 STYLE_SHEETS = tuple(
-    WEB_DIR / name for name in ("theme.css", "board.css", "queue.css", "login.css", "tour.css", "modes.css")
+    WEB_DIR / f"{name}.css"
+    for name in ("theme", "board", "queue", "login", "tour", "modes", "curate", "curate_views")
 )
 
 

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Select, delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from dermaflux.curation import chain, verdicts
+from dermaflux.curation import chain, study_rows, verdicts
 from dermaflux.curation.tables import (
     AdjudicationRow,
     ChainRewriteRow,
@@ -71,6 +71,7 @@ def anonymise(session: Session, user: str) -> int:
     pseudonym = f"former reviewer {secrets.token_hex(4)}"
     session.execute(delete(LeaseRow).where(LeaseRow.reviewer == user))
     session.execute(update(DatasetRow).where(DatasetRow.owner == user).values(owner=pseudonym))
+    study_rows.rename_reader(session, user, pseudonym)
     own = DecisionRow.reviewer == user
     first = session.scalar(select(func.min(DecisionRow.sequence)).where(own))
     if first is None:

@@ -34,6 +34,7 @@ from dermaflux.curation.records import (
     checked_reviewer,
 )
 from dermaflux.curation.review_store import ReviewStore
+from dermaflux.curation.study_store import StudyStore
 from dermaflux.curation.tables import DatasetRow, DecisionRow, ImageRow
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.identifiers import new_id
@@ -42,7 +43,7 @@ from dermaflux.domain.records import StoredImage
 __all__ = ["CurationStore", "migrate", "open_engine"]
 
 
-class CurationStore(ReviewStore, ImportStore):
+class CurationStore(ReviewStore, ImportStore, StudyStore):
     """Images, datasets and decisions in one migrated database, image files in one folder."""
 
     def create_dataset(

@@ -6,10 +6,11 @@ from dermaflux.services.explaining import Explaining
 from dermaflux.services.probing import Probing
 from dermaflux.services.retaining import Retaining
 from dermaflux.services.reviewing import Reviewing
+from dermaflux.services.studying import Studying
 from dermaflux.services.visiting import Visiting
 
 
-class Services(Retaining, Evaluating, Explaining, Reviewing, Probing, Doctoring, Visiting):
+class Services(Retaining, Evaluating, Explaining, Reviewing, Probing, Studying, Doctoring, Visiting):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from pages import about, dataset, generate
+from pages import about, dataset, generate, study
 from pages.api import add_api
 from pages.components.web import plain_html, read_web
 from pages.page import IN_WORDS, disclaimer
@@ -33,6 +33,8 @@ def build_app(services: "Services") -> gr.Blocks:
                 generate.build(services, app)
             with gr.Tab("Dataset", id="dataset") as dataset_tab:
                 dataset.build(services, app, dataset_tab)
+            with gr.Tab("Study", id="study") as study_tab:
+                study.build(services, study_tab)
             with gr.Tab("About and limits", id="about"):
                 about.build()
     return app

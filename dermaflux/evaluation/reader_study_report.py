@@ -82,10 +82,10 @@ class ReaderStudyReport:
         said = in_words(group.detection.accuracy, group.num_readers)
         if not self.num_flagged:
             return said
-        left_out = f"{self.num_flagged} of the readers failed the attention checks"
         if self.attentive is None:
-            return f"{said} But {left_out}: all there are."
-        return f"{said} {left_out} and are left out here; below are the figures with and without them."
+            return f"{said} But none of those who read passed the attention checks."
+        left_out = f"Left out here: {self.num_flagged} who failed the attention checks."
+        return f"{said} {left_out} The figures stand below with and without them."
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict; every reader says whether flagged."""

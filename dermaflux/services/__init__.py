@@ -10,7 +10,7 @@ from dermaflux.services.studying import Studying
 from dermaflux.services.visiting import Visiting
 
 
-class Services(Retaining, Evaluating, Explaining, Reviewing, Probing, Studying, Doctoring, Visiting):
+class Services(Retaining, Evaluating, Explaining, Reviewing, Studying, Probing, Doctoring, Visiting):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

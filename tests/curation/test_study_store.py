@@ -12,9 +12,10 @@ from dermaflux.domain.lesion import Diagnosis
 from dermaflux.domain.study import LesionQuestion, Source, StudyAnswer, StudyPlan
 
 
-def items_of(num_each=8, num_repeats=2, num_checks=2):
+def items_of(num_each=8, num_repeats=2, num_checks=2, study="trial"):
     def item(kind, number, **more):
-        return StudyItem(item_id=f"{kind}{number:03}", kind=kind, sha256="s" * 64, origin_sha256="o" * 64, **more)
+        item_id, sha256 = f"{kind}{number:03}-{study}", "s" * 64
+        return StudyItem(item_id=item_id, kind=kind, sha256=sha256, origin_sha256=sha256, **more)
 
     pictures = [item(kind, n) for kind in (ItemKind.REAL, ItemKind.SYNTHETIC) for n in range(num_each)]
     repeats = [item(ItemKind.REPEAT, n, repeats=pictures[n * 3].item_id) for n in range(num_repeats)]
@@ -25,7 +26,7 @@ def items_of(num_each=8, num_repeats=2, num_checks=2):
 def new_study(name="trial", **plan):
     return NewStudy(
         study_id=f"id-{name}", name=name, owner="olga", seed=3, plan=StudyPlan(num_of_each=8, **plan),
-        sources={"dataset": "first", "real": "clinic"}, items=items_of(),
+        sources={"dataset": "first", "real": "clinic"}, items=items_of(study=name),
     )  # fmt: skip
 
 

@@ -60,7 +60,7 @@ class StudyForm:
 def study_form(services: "Services") -> StudyForm:
     """Lay out the fields in the current Blocks context."""
     with gr.Row():
-        name = gr.Textbox(label="Name", placeholder="melanoma realism, round 1", max_length=64, elem_id="study-name")
+        name = gr.Textbox(label="Name", placeholder="melanoma realism round 1", max_length=64, elem_id="study-name")
         dataset = gr.Dropdown(list(services.datasets()), label="Accepted images of", elem_id="study-dataset")
         real = gr.Dropdown(list(services.real_sets()), label="Real pictures", elem_id="study-real")
         split = gr.Textbox("test", label="Their split, if they have any", elem_id="study-split")

@@ -105,9 +105,10 @@ class StudyStore(ImageStore):
 
         Raises DataNotFound, InvalidRequest (the study is closed) or NotAllowed (the reader has seen results).
         """
+        reader = checked_reviewer(reader)
         with self._write() as session:
             study, now = study_rows.study_row(session, name), datetime.now(UTC)
-            row = session.get(StudyReaderRow, (study.id, checked_reviewer(reader)))
+            row = session.get(StudyReaderRow, (study.id, reader))
             if row is None:
                 _check_open(study)
                 order = order_for(_items(session, study.id), study.seed, reader)

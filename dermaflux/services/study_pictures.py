@@ -57,7 +57,7 @@ def check_card(wanted: tuple[Source, int], plan: StudyPlan) -> bytes:
     if plan.question is not LesionQuestion.NONE:
         lines += ["", "Any answer on the lesion."]
     card = Image.new("RGB", (plan.size_px, plan.size_px), (96, 112, 128))
-    font = ImageFont.load_default(size=plan.size_px / 14)
+    font = ImageFont.load_default(size=plan.size_px / 18)
     middle = (plan.size_px / 2, plan.size_px / 2)
     ImageDraw.Draw(card).multiline_text(
         middle, "\n".join(lines), fill="white", font=font, anchor="mm", align="center", spacing=plan.size_px / 40

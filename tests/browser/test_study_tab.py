@@ -1,4 +1,4 @@
-"""A blinded reader study as curator and readers live it, in a real browser, and all that reaches the browser on the way."""
+"""A blinded reader study as curator and readers live it in a real browser, and all that reaches the browser."""
 
 import base64
 import io
@@ -158,7 +158,7 @@ def test_nothing_that_reaches_the_browser_tells_what_a_picture_is(as_user, servi
     make_study(as_user("olga"), question="One of seven diagnoses")
     ann = as_user("ann")
     responses = []
-    ann.on("response", responses.append)
+    ann.on("response", lambda response: responses.append(response))
     ann.get_by_role("button", name="Read").click()
     ann.locator(".df-room-begin").click()
     order, key = shown_order(services, "round one", "ann")

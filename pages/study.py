@@ -39,7 +39,7 @@ def _new_study(services: "Services", tab: gr.Tab, listed: gr.HTML) -> None:
     """The form for curators, and the taking in of real pictures under it."""
     actions = StudyFormActions(services)
     with gr.Accordion("New study", open=False, elem_id="study-new", elem_classes="df-study-form") as panel:
-        form = study_form(services)
+        form = study_form()
         with gr.Row(elem_classes="df-study-actions"):
             create = gr.Button("Make the study", variant="primary", elem_id="study-create", min_width=140, scale=0)
             stop = gr.Button("Stop", elem_id="study-stop", min_width=60, scale=0)

@@ -45,8 +45,8 @@ class StudyActions:
         """
         try:
             visitor = visitor_of(self._services, request).require(Role.REVIEWER, "read in a study")
-            answer = StudyAnswer(**{name: getattr(evt, name, None) for name in _ANSWER})
-            turn = self._services.answer_study(_told(evt, "study"), visitor, answer)
+            told: dict[str, Any] = {name: getattr(evt, name, None) for name in _ANSWER}
+            turn = self._services.answer_study(_told(evt, "study"), visitor, StudyAnswer(**told))
             return gr.HTML(session=session_value(turn))
         except DermaFluxError as error:
             return gr.HTML(problem={"text": str(error), "told": secrets.token_hex(4)})

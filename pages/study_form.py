@@ -57,12 +57,12 @@ class StudyForm:
         return [getattr(self, field.name) for field in fields(self)]
 
 
-def study_form(services: "Services") -> StudyForm:
-    """Lay out the fields in the current Blocks context."""
+def study_form() -> StudyForm:
+    """Lay out the fields in the current Blocks context. What may be chosen is told to those who may choose, later."""
     with gr.Row():
         name = gr.Textbox(label="Name", placeholder="melanoma realism round 1", max_length=64, elem_id="study-name")
-        dataset = gr.Dropdown(list(services.datasets()), label="Accepted images of", elem_id="study-dataset")
-        real = gr.Dropdown(list(services.real_sets()), label="Real pictures", elem_id="study-real")
+        dataset = gr.Dropdown([], label="Accepted images of", elem_id="study-dataset")
+        real = gr.Dropdown([], label="Real pictures", elem_id="study-real")
         split = gr.Textbox("test", label="Their split, if they have any", elem_id="study-split")
     with gr.Row():
         num_of_each = _number(50, "Pictures of each kind", NUM_OF_EACH_RANGE, "study-num")

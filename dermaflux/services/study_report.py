@@ -58,11 +58,12 @@ class _Readings:
 
     def rating(self, readers: Sequence[str]) -> np.ndarray:
         """Ratings 1..10, nan where there is no answer."""
-        rating = np.full((len(self.scored), len(readers)), np.nan)
-        for (row, column), said in self._said(readers):
-            called = said.answer.source is Source.SYNTHETIC
-            rating[row, column] = rating_of(np.bool_(called), np.float64(said.answer.confidence))
-        return rating
+        confidence = np.full((len(self.scored), len(readers)), np.nan)
+        called = np.zeros(confidence.shape, dtype=bool)
+        for place, said in self._said(readers):
+            called[place] = said.answer.source is Source.SYNTHETIC
+            confidence[place] = said.answer.confidence
+        return rating_of(called, confidence)
 
     def lesion_right(self, readers: Sequence[str]) -> np.ndarray | None:
         """1 where the lesion was named right, 0 where not, nan where nothing is known; None where it is not asked."""

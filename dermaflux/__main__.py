@@ -19,6 +19,7 @@ from dermaflux.cli import (
     commands,
     dataset_commands,
     store_commands,
+    study_commands,
     user_commands,
     worker_commands,
 )
@@ -50,6 +51,9 @@ _MODULES: Mapping[type, str] = {
     commands.Artefacts: "evaluating",
     commands.Coverage: "evaluating",
     commands.Probe: "probing",
+    study_commands.StudyResults: "studying",
+    study_commands.StudyExport: "studying",
+    study_commands.StudyRemove: "studying",
     commands.Duplicates: "duplicating",
     commands.ImportReal: "importing",
     commands.Purge: "retaining",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from dermaflux.domain.roles import Role, Visitor
-from pages import about, accounts, curate, dataset, generate
+from pages import about, accounts, curate, dataset, generate, study
 from pages.api import add_api
 from pages.components.web import plain_html, read_web
 from pages.page import IN_WORDS, disclaimer, in_words, visitor_of
@@ -43,6 +43,8 @@ def build_app(services: "Services") -> gr.Blocks:
                 wire_reuse(reuse, curate.build(services, app, curate_tab), tabs)
             with gr.Tab("Dataset", id="dataset") as dataset_tab:
                 dataset.build(services, app, dataset_tab)
+            with gr.Tab("Study", id="study") as study_tab:
+                study.build(services, study_tab)
             if accounts.has_accounts(services.settings.auth):
                 with gr.Tab("Account", id="account") as account_tab:
                     accounts.build(services, app, account_tab)

@@ -14,6 +14,7 @@ from dermaflux.cli.dataset_commands import Export, ImportExport, Provenance
 from dermaflux.cli.flags import RealFlags, SamplingFlags, SpecFlags, check_choice
 from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Probe, Purge
 from dermaflux.cli.store_commands import Doctor
+from dermaflux.cli.study_commands import Study
 from dermaflux.cli.user_commands import Users
 from dermaflux.cli.worker_commands import Worker
 
@@ -181,6 +182,7 @@ Command = (
     | Annotated[Provenance, subcommand("provenance")]
     | Annotated[Doctor, subcommand("doctor")]
     | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Study, subcommand("study")]
     | Annotated[Duplicates, subcommand("duplicates")]
     | Annotated[ImportReal, subcommand("import-real")]
     | Annotated[Purge, subcommand("purge")]

@@ -16,13 +16,14 @@ from dermaflux.domain.errors import InvalidRequest
 PROGRAM = "python -m dermaflux"
 VERBS = (
     "caption", "generate", "measure", "classify", "segment", "explain", "strip", "export", "import", "provenance",
-    "doctor", "evaluate", "duplicates", "import-real", "purge", "forget", "worker", "users",
+    "doctor", "evaluate", "study", "duplicates", "import-real", "purge", "forget", "worker", "users",
 )  # fmt: skip
 EVALUATIONS = (
     "adherence", "quality", "memorisation", "diversity", "artefacts", "coverage", "classifier", "probe",
 )  # fmt: skip
 USERS = ("add", "list", "role", "password", "disable", "enable", "key")
-_GROUPS = {"evaluate": EVALUATIONS, "users": USERS}
+STUDY_VERBS = ("results", "export", "remove")
+_GROUPS = {"evaluate": EVALUATIONS, "users": USERS, "study": STUDY_VERBS}
 _DESCRIPTION = "DermaFlux: synthetic skin lesion images from clinical descriptions. For research, not a medical device."
 
 
@@ -80,7 +81,7 @@ def _one_line(box: str) -> str:
 
 def _verbs(argv: Sequence[str]) -> str:
     """The verbs that the arguments begin with, as far as they are known: where help is."""
-    known = list(itertools.takewhile(lambda word: word in VERBS + EVALUATIONS + USERS, argv[:2]))
+    known = list(itertools.takewhile(lambda word: word in VERBS + EVALUATIONS + USERS + STUDY_VERBS, argv[:2]))
     return " ".join([PROGRAM, *known, "--help"])
 
 

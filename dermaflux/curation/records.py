@@ -218,12 +218,12 @@ class ForgottenUser:
     num_jobs_removed: int = 0
 
 
-def checked_dataset_name(name: str) -> str:
+def checked_dataset_name(name: str, what: str = "dataset") -> str:
     """The name without outer blanks; InvalidRequest says the rule when it breaks it."""
     name = name.strip()
     if not _DATASET_NAME.fullmatch(name):
         raise InvalidRequest(
-            f"{name!r} cannot name a dataset. Use 1 to 64 letters, digits, blanks, '-', '_' or '.', "
+            f"{name!r} cannot name a {what}. Use 1 to 64 letters, digits, blanks, '-', '_' or '.', "
             "beginning with a letter or digit and not ending in a dot."
         )
     return name

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from sqlalchemy import Select, delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from dermaflux.curation import chain, verdicts
+from dermaflux.curation import chain, study_rows, verdicts
 from dermaflux.curation.tables import (
     AdjudicationRow,
     ChainRewriteRow,
@@ -77,6 +77,7 @@ def anonymise(session: Session, user: str) -> int:
     session.execute(update(DatasetRow).where(DatasetRow.owner == user).values(owner=pseudonym))
     session.execute(delete(SavedFilterRow).where(SavedFilterRow.owner == user))
     session.execute(update(DistinctImagesRow).where(DistinctImagesRow.said_by == user).values(said_by=pseudonym))
+    study_rows.rename_reader(session, user, pseudonym)
     own = DecisionRow.reviewer == user
     first = session.scalar(select(func.min(DecisionRow.sequence)).where(own))
     if first is None:

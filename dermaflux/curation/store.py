@@ -35,6 +35,7 @@ from dermaflux.curation.records import (
     checked_reviewer,
 )
 from dermaflux.curation.review_store import ReviewStore
+from dermaflux.curation.study_store import StudyStore
 from dermaflux.curation.tables import DecisionRow, ImageRow
 from dermaflux.domain.errors import DataNotFound, DermaFluxError, InvalidRequest, StaleDecision
 from dermaflux.domain.identifiers import new_id
@@ -43,7 +44,7 @@ from dermaflux.domain.records import StoredImage
 __all__ = ["CurationStore", "migrate", "open_engine"]
 
 
-class CurationStore(BoardStore, GridStore, ReviewStore, ImportStore):
+class CurationStore(BoardStore, GridStore, ReviewStore, ImportStore, StudyStore):
     """Images, datasets and decisions in one migrated database, image files in one folder."""
 
     def counts(self, dataset: str, reviewer: str | None = None, viewer: str | None = None) -> VerdictCounts:

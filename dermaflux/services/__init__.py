@@ -9,9 +9,10 @@ from dermaflux.services.planning import Planning
 from dermaflux.services.queueing import Queueing
 from dermaflux.services.retaining import Retaining
 from dermaflux.services.reviewing import Reviewing
+from dermaflux.services.studying import Studying
 
 
-class Services(Keeping, Admitting, Retaining, Planning, Charting, Explaining, Reviewing, Queueing, Doctoring):
+class Services(Keeping, Admitting, Retaining, Planning, Charting, Explaining, Reviewing, Studying, Queueing, Doctoring):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

@@ -32,7 +32,7 @@ _STREAM: dict[str, Any] = {
 }
 
 
-def build(services: "Services", app: gr.Blocks) -> None:
+def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
     """Lay out the tab in the current Blocks context and wire it."""
     with gr.Row(elem_classes="df-layout"):
         with gr.Column(elem_classes="df-panel"):
@@ -52,6 +52,8 @@ def build(services: "Services", app: gr.Blocks) -> None:
             board = sample_board(elem_id="board", empty=_EMPTY)
     actions = GenerateActions(services, controls)
     _wire_caption(actions, controls)
+    for trigger in (app.load, tab.select):  # an adapter may have been trained meanwhile
+        trigger(actions.adapters_on_offer, None, controls.sampling.adapter, **IN_WORDS)
     _wire_generation(actions, controls, app, board, dataset)
     wire_review(
         ReviewActions(services), board=board, dataset=dataset, counts=counts, undo=undo, app=app

@@ -14,13 +14,14 @@ from dermaflux.domain.caption import parse
 from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import MAX_SEED, SamplingRequest
+from dermaflux.domain.roles import Role
 from dermaflux.services.records import Finished, GenerationJob, JobEvent
 from pages.components.caption_text import FOLLOWS, CaptionNote, is_edited, note_on, requested_spec
 from pages.components.followers import Followers
 from pages.components.job_view import JobView
 from pages.components.lesion_controls import LesionControls, readout_values, values_of
 from pages.components.sampling_controls import SamplingControls, sampling_values, whole
-from pages.page import in_words, user_of
+from pages.page import in_words, user_of, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -107,6 +108,12 @@ class GenerateActions:
         model = next(model for model in self._services.models() if model.name == name)
         asked = SamplingRequest(caption="its defaults", model=name, adapter=",".join(adapters or ()) or None)
         return sampling_values(self._services.resolve(asked), model)
+
+    @in_words
+    def adapters_on_offer(self, request: gr.Request) -> Any:
+        """The adapters there are now; what is chosen stays."""
+        visitor_of(self._services, request).require(Role.VIEWER, "look at the adapters")
+        return gr.Dropdown(choices=[adapter.name for adapter in self._services.adapters()])
 
     @in_words
     def submit(self, values: Values, request: gr.Request) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from pages import about, dataset, generate
+from pages import about, dataset, evaluate, generate, train
 from pages.api import add_api
 from pages.components.web import plain_html, read_web
 from pages.page import IN_WORDS, disclaimer
@@ -29,10 +29,14 @@ def build_app(services: "Services") -> gr.Blocks:
         app.load(lambda: disk_note_html(services.disk_use()), outputs=disk_note, **IN_WORDS)
         add_api(services)
         with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Generate", id="generate"):
-                generate.build(services, app)
+            with gr.Tab("Generate", id="generate") as generate_tab:
+                generate.build(services, app, generate_tab)
             with gr.Tab("Dataset", id="dataset") as dataset_tab:
                 dataset.build(services, app, dataset_tab)
+            with gr.Tab("Train", id="train") as train_tab:
+                train.build(services, app, train_tab)
+            with gr.Tab("Evaluate", id="evaluate") as evaluate_tab:
+                evaluate.build(services, app, evaluate_tab)
             with gr.Tab("About and limits", id="about"):
                 about.build()
     return app

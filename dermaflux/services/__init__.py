@@ -3,13 +3,13 @@
 from dermaflux.services.doctoring import Doctoring
 from dermaflux.services.evaluating import Evaluating
 from dermaflux.services.explaining import Explaining
-from dermaflux.services.probing import Probing
+from dermaflux.services.reporting import Reporting
 from dermaflux.services.retaining import Retaining
 from dermaflux.services.reviewing import Reviewing
 from dermaflux.services.visiting import Visiting
 
 
-class Services(Retaining, Evaluating, Explaining, Reviewing, Probing, Doctoring, Visiting):
+class Services(Retaining, Evaluating, Explaining, Reviewing, Reporting, Doctoring, Visiting):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

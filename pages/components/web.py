@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 WEB_DIR = Path(__file__).parents[2] / "assets" / "web"
-STYLE_SHEETS = (WEB_DIR / "theme.css", WEB_DIR / "board.css")
+STYLE_SHEETS = (WEB_DIR / "theme.css", WEB_DIR / "board.css", WEB_DIR / "insight.css")
 
 
 def read_web(*names: str) -> str:

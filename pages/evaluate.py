@@ -88,7 +88,7 @@ def _part(services: "Services", actions: EvaluateActions, part: Part) -> gr.Drop
 def _study(services: "Services", actions: EvaluateActions, tab: gr.Tab) -> None:
     with gr.Tab("Augmentation study", id="evaluate-study-tab"):
         with gr.Row(elem_classes="df-bar"):
-            study = gr.Dropdown([], label="Study", elem_id="evaluate-study-name", min_width=240)
+            study = gr.Dropdown([], label="Study", elem_id="evaluate-study-name", min_width=320)
         view = figure_view("evaluate-study", "AUC and balanced accuracy by share of synthetic pictures", NO_STUDY)
         table = plain_html("", elem_id="evaluate-study-table")
     tab.select(actions.studies, study, study, **IN_WORDS)

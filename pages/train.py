@@ -26,9 +26,11 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
     chosen, seen = gr.State(None), gr.State(None)
     with gr.Row(elem_classes="df-layout"):
         with gr.Column(elem_classes="df-panel"):
+            cost = plain_html("", elem_id="train-cost", render=False)
             with gr.Column(elem_classes="df-scroll"):
-                form = train_form(services)
+                form = train_form(services, cost)
                 recipe_file = gr.File(label="Run recipe", interactive=False, elem_id="train-recipe")
+            cost.render()  # beside Start, so that it is seen whatever was scrolled to
             with gr.Row(elem_classes="df-actions"):
                 may = services.may_train
                 start = gr.Button("Start", variant="primary", visible=may, min_width=110, elem_id="train-start")
@@ -63,7 +65,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
 
 def _run_view() -> dict[str, Any]:
     """The components of the chosen run and of the comparison; `outputs` in the order `refresh` fills them."""
-    with gr.Row(elem_classes="df-bar"):
+    with gr.Row(elem_classes="df-run-row"):
         head = plain_html("", elem_id="train-head")
         small: dict[str, Any] = {"elem_classes": "df-minor", "scale": 0, "min_width": 80, "interactive": False}
         stop = gr.Button("Stop", elem_id="train-stop", **small)

@@ -62,8 +62,8 @@ class TrainForm:
         )
 
 
-def train_form(services: "Services") -> TrainForm:
-    """Lay out the wizard in the current context, set to the first preset of a LoRA."""
+def train_form(services: "Services", cost: gr.HTML) -> TrainForm:
+    """Lay out the wizard in the current context, set to the first preset of a LoRA. cost: where the prediction goes."""
     programs = services.training_programs()
     presets = programs[LORA].presets
     first = next(iter(presets.values()))
@@ -89,11 +89,10 @@ def train_form(services: "Services") -> TrainForm:
                           info="Small letters, digits, - and _; a LoRA is offered under it")  # fmt: skip
         fields, groups = {}, {}
         for part in KINDS:
-            with gr.Column(visible=part == LORA, elem_classes="df-group") as groups[part]:
+            with gr.Column(visible=part == LORA, elem_classes="df-group df-fields") as groups[part]:
                 values = next(iter(programs[part].presets.values())).values
                 helps = programs[part].helps
                 fields[part] = {n: _field(n, label, values[n], helps) for n, label in CHANGEABLE[part].items()}
-    cost = plain_html("", elem_id="train-cost")
     force = gr.Checkbox(False, label="Start it even if it does not seem to fit", elem_id="train-force")
     return TrainForm(
         kind=kind, real=real, synthetic=synthetic, ratio=ratio, preset=preset, text=text, name=name, fields=fields,

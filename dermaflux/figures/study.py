@@ -28,13 +28,14 @@ def draw_panels(settings: Sequence[Setting]) -> Any:
     from plotly.subplots import make_subplots
 
     models = list(dict.fromkeys(setting.model for setting in settings))
-    figure = make_subplots(rows=len(METRICS), cols=len(models), column_titles=models, shared_xaxes=True)
-    dress(figure, height_px=720)
+    figure = make_subplots(rows=len(METRICS), cols=len(models), column_titles=models, shared_xaxes=True,
+                           shared_yaxes="rows", vertical_spacing=0.08, horizontal_spacing=0.04)  # fmt: skip
+    dress(figure, height_px=640)
     for row, (metric, label) in enumerate(METRICS.items(), start=1):
         for column, model in enumerate(models, start=1):
             place: dict[str, Any] = {"row": row, "col": column}
             _panel(figure, place, [s for s in settings if s.model == model], metric)
-            figure.update_yaxes(title=f"{label}, test", **place)
+            figure.update_yaxes(title=f"{label}, test" if column == 1 else None, **place)
             figure.update_xaxes(title=RATIO if row == len(METRICS) else None, **place)
     return figure
 

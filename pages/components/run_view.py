@@ -78,8 +78,8 @@ def cost_html(cost: TrainingCost) -> str:
     parts = "".join(f"<li>{html.escape(name)}: {gb:.1f} GB</li>" for name, gb in cost.parts.items() if gb >= 0.05)
     short = "" if cost.fits else " is-short"
     return (
-        f'<div class="df-cost{short}" role="status"><b>{cost.need_gb:.1f} GB of {cost.place}</b>, estimated; {have}.'
-        f"<ul>{parts}</ul><b>Time: {time}</b> ({html.escape(cost.basis)})</div>"
+        f'<div class="df-cost{short}" role="status"><details><summary><b>{cost.need_gb:.1f} GB of {cost.place}</b>, '
+        f"estimated; {have}.</summary><ul>{parts}</ul></details><b>Time: {time}</b> ({html.escape(cost.basis)})</div>"
     )
 
 

@@ -44,14 +44,14 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
 def _maker(services: "Services", actions: EvaluateActions, tab: gr.Tab) -> tuple[gr.HTML, gr.Button]:
     """What to evaluate, and how the evaluations stand."""
     with gr.Accordion("Make a report", open=False, elem_id="evaluate-maker"):
-        with gr.Row(elem_classes="df-bar"):
+        with gr.Row(elem_classes="df-picks"):
             kinds = [(label, kind) for kind, label in KINDS.items()]
             kind = gr.Dropdown(kinds, value=kinds[0][1], label="Evaluation", elem_id="evaluate-kind", min_width=200)
             dataset = gr.Dropdown([NONE, *services.datasets()], value=NONE, label="Accepted images of",
                                   elem_id="evaluate-dataset", min_width=160)  # fmt: skip
             real = gr.Dropdown([NONE, *services.real_sets()], value=NONE, label="Real pictures",
                                elem_id="evaluate-real", min_width=160)  # fmt: skip
-            most = gr.Number(None, label="At most so many pictures", precision=0, minimum=1, elem_id="evaluate-most",
+            most = gr.Number(0, label="At most so many pictures (0: all)", precision=0, minimum=0, elem_id="evaluate-most",
                              min_width=140)  # fmt: skip
             num = gr.Number(2, label="Images a request (adherence)", precision=0, minimum=1, maximum=16,
                             elem_id="evaluate-num", min_width=140)  # fmt: skip
@@ -67,12 +67,12 @@ def _maker(services: "Services", actions: EvaluateActions, tab: gr.Tab) -> tuple
 
 def _part(services: "Services", actions: EvaluateActions, part: Part) -> gr.Dropdown:
     """The picker, the options and the figures of one part."""
-    with gr.Row(elem_classes="df-bar"):
+    with gr.Row(elem_classes="df-picks"):
         many: dict[str, Any] = {"multiselect": True, "max_choices": _MAX_COMPARED, "value": []} if part.many else {}
         label = "Reports" if part.many else "Report"
         picker = gr.Dropdown([], label=label, elem_id=f"evaluate-{part.part_id}-report", min_width=240, **many)
         options = [
-            gr.Dropdown(list(o.choices), value=o.choices[0][1], label=o.label, min_width=140, scale=0,
+            gr.Dropdown(list(o.choices), value=o.choices[0][1], label=o.label, min_width=140,
                         elem_id=f"evaluate-{part.part_id}-option-{i}")
             for i, o in enumerate(part.options)
         ]  # fmt: skip
@@ -87,7 +87,7 @@ def _part(services: "Services", actions: EvaluateActions, part: Part) -> gr.Drop
 
 def _study(services: "Services", actions: EvaluateActions, tab: gr.Tab) -> None:
     with gr.Tab("Augmentation study", id="evaluate-study-tab"):
-        with gr.Row(elem_classes="df-bar"):
+        with gr.Row(elem_classes="df-picks"):
             study = gr.Dropdown([], label="Study", elem_id="evaluate-study-name", min_width=320)
         view = figure_view("evaluate-study", "AUC and balanced accuracy by share of synthetic pictures", NO_STUDY)
         table = plain_html("", elem_id="evaluate-study-table")

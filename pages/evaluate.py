@@ -51,8 +51,8 @@ def _maker(services: "Services", actions: EvaluateActions, tab: gr.Tab) -> tuple
                                   elem_id="evaluate-dataset", min_width=160)  # fmt: skip
             real = gr.Dropdown([NONE, *services.real_sets()], value=NONE, label="Real pictures",
                                elem_id="evaluate-real", min_width=160)  # fmt: skip
-            most = gr.Number(0, label="At most so many pictures (0: all)", precision=0, minimum=0, elem_id="evaluate-most",
-                             min_width=140)  # fmt: skip
+            most = gr.Number(0, label="At most so many pictures (0: all)", precision=0, minimum=0,
+                             elem_id="evaluate-most", min_width=140)  # fmt: skip
             num = gr.Number(2, label="Images a request (adherence)", precision=0, minimum=1, maximum=16,
                             elem_id="evaluate-num", min_width=140)  # fmt: skip
             start = gr.Button("Start", variant="primary", elem_id="evaluate-start", min_width=90, scale=0)

@@ -161,8 +161,9 @@ def test_real_pictures_without_a_split_are_refused_before_anything_is_loaded(ser
     (clinic / "metadata.csv").write_text("file_name,diagnosis\np.png,nv\n")
     with pytest.raises(DataNotFound, match="no picture of split val"):
         services.start_training("ann", lora())
-    with pytest.raises(DataNotFound, match="no real pictures named"):
-        services.start_training("ann", lora(real="elsewhere"))
+    for name, words in (("elsewhere", "no real pictures named"), ("", "No real pictures are chosen"), ("..", "named")):
+        with pytest.raises(DataNotFound, match=words):
+            services.start_training("ann", lora(real=name))
 
 
 def test_half_a_line_of_a_history_is_not_read(services):

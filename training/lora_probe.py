@@ -1,8 +1,8 @@
 """Probe samples of a run: does control and realism improve, not only the loss?
 
 The seven diagnoses, each asked for at its plainest and at its wildest with one seed, judged by the embedded
-measurement and classifier. Beside the sheet of pictures stands a JSON file with what was found on each, for pages. A few images:
-they show a trend within a run, not a quality.
+measurement and classifier. Beside the sheet of pictures stands a JSON file with what was found on each, for pages.
+A few images: they show a trend within a run, not a quality.
 """
 
 import base64

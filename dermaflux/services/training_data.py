@@ -32,6 +32,8 @@ def data_flags(kind: str, name: str, folder: Path, values: Mapping[str, Any]) ->
         _check_ham(kind, values)
         return {}
     path = (folder / name).resolve()
+    if not name:
+        raise DataNotFound("No real pictures are chosen. Take some in with import-real, or name a set.")
     if Path(name).name != name or not path.exists():
         raise DataNotFound(f"There are no real pictures named {name!r}. Choose another set.")
     if path.suffix == _MANIFEST:

@@ -71,7 +71,7 @@ def test_a_lora_is_trained_through_the_page_and_offered_in_generate(page):
     expect(page.locator("#train-curves .js-plotly-plot")).to_be_visible()
     with page.expect_download() as saved:
         page.locator("#train-curves-files button", has_text="CSV").click()
-    lines = open(saved.value.path()).read().splitlines()
+    lines = saved.value.path().read_text().splitlines()
     assert lines[0] == "run,figure,step,value" and sum("training loss" in line for line in lines) == 4
     with page.expect_download() as saved:
         page.locator("#train-curves-files button", has_text="PNG").click()

@@ -42,7 +42,7 @@ _MODES = (("Samples", "samples"), ("Grid", "grid"), ("Strip", "strip"))
 _SHOW_MODE = "(mode) => { document.querySelector('#generate-layout').dataset.mode = mode; }"
 
 
-def build(services: "Services", app: gr.Blocks) -> ReuseActions:
+def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> ReuseActions:
     """Lay out the tab in the current Blocks context and wire it; what fills its panel from another tab's board."""
     with gr.Row(elem_classes="df-layout", elem_id="generate-layout"):
         with gr.Column(elem_classes="df-panel"):
@@ -65,6 +65,8 @@ def build(services: "Services", app: gr.Blocks) -> ReuseActions:
                 strip = strip_mode.build(services, controls, base, around)
     actions = GenerateActions(services, controls)
     _wire_caption(actions, controls)
+    for trigger in (app.load, tab.select):  # an adapter may have been trained meanwhile
+        trigger(actions.adapters_on_offer, None, controls.sampling.adapter, **IN_WORDS)
     _wire_generation(actions, controls, app, board, dataset, in_queue)
     review = ReviewActions(services)
     for shown in (board, grid, strip):

@@ -87,6 +87,12 @@ class GenerateActions:
         return sampling_values(self._services.resolve(asked), model)
 
     @in_words
+    def adapters_on_offer(self, request: gr.Request) -> Any:
+        """The adapters there are now; what is chosen stays."""
+        visitor_of(self._services, request).require(Role.VIEWER, "look at the adapters")
+        return gr.Dropdown(choices=[adapter.name for adapter in self._services.adapters()])
+
+    @in_words
     def submit(self, values: Values, request: gr.Request) -> tuple[str, int]:
         """Queue what the controls ask for: the job's id, and the seed that is used."""
         visitor = visitor_of(self._services, request).require(Role.REVIEWER, "generate images")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from dermaflux.domain.roles import Role, Visitor
-from pages import about, accounts, curate, dataset, generate, study
+from pages import about, accounts, curate, dataset, evaluate, generate, study, train
 from pages.api import add_api
 from pages.components.web import plain_html, read_web
 from pages.page import IN_WORDS, disclaimer, in_words, visitor_of
@@ -37,14 +37,18 @@ def build_app(services: "Services") -> gr.Blocks:
         app.load(greeting.disk_note, outputs=disk_note, **IN_WORDS)
         add_api(services)
         with gr.Tabs(elem_id="tabs") as tabs:
-            with gr.Tab("Generate", id="generate"):
-                reuse = generate.build(services, app)
+            with gr.Tab("Generate", id="generate") as generate_tab:
+                reuse = generate.build(services, app, generate_tab)
             with gr.Tab("Curate", id="curate") as curate_tab:
                 wire_reuse(reuse, curate.build(services, app, curate_tab), tabs)
             with gr.Tab("Dataset", id="dataset") as dataset_tab:
                 dataset.build(services, app, dataset_tab)
             with gr.Tab("Study", id="study") as study_tab:
                 study.build(services, study_tab)
+            with gr.Tab("Train", id="train") as train_tab:
+                train.build(services, app, train_tab)
+            with gr.Tab("Evaluate", id="evaluate") as evaluate_tab:
+                evaluate.build(services, app, evaluate_tab)
             if accounts.has_accounts(services.settings.auth):
                 with gr.Tab("Account", id="account") as account_tab:
                     accounts.build(services, app, account_tab)

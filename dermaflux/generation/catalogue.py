@@ -79,8 +79,10 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class ModelCatalogue:
     """The models and adapters that can be asked for by name, and the reading of names that are paths."""
 
-    def __init__(self, assets_dir: Path = ASSETS_DIR) -> None:
+    def __init__(self, assets_dir: Path = ASSETS_DIR, trained_dir: Path | None = None) -> None:
+        """trained_dir: training runs, whose finished LoRAs (NAME/NAME.safetensors) are on offer too."""
         self.assets_dir = assets_dir
+        self.trained_dir = trained_dir
 
     def models(self) -> tuple[ModelEntry, ...]:
         """The named models: nano if it is installed, those of the hub, then other pipelines that lie in the assets.
@@ -93,8 +95,11 @@ class ModelCatalogue:
         return tuple(entry for name in names if (entry := self._entry(name)))
 
     def adapters(self) -> tuple[AdapterEntry, ...]:
-        """The adapters installed with the application, by file name."""
+        """The adapters installed with the application, then those trained here, by file name."""
         files = sorted((self.assets_dir / "adapters").glob("*.safetensors"))
+        installed = {path.stem for path in files}
+        trained = sorted(self.trained_dir.glob("*/*.safetensors")) if self.trained_dir else []
+        files += [path for path in trained if path.stem == path.parent.name and path.stem not in installed]
         return tuple(AdapterEntry(name=path.stem, source=str(path)) for path in files)
 
     def model(self, name: str) -> ModelEntry:

@@ -7,12 +7,15 @@ from dermaflux.services.explaining import Explaining
 from dermaflux.services.keeping import Keeping
 from dermaflux.services.planning import Planning
 from dermaflux.services.queueing import Queueing
+from dermaflux.services.reporting import Reporting
 from dermaflux.services.retaining import Retaining
 from dermaflux.services.reviewing import Reviewing
 from dermaflux.services.studying import Studying
 
 
-class Services(Keeping, Admitting, Retaining, Planning, Charting, Explaining, Reviewing, Studying, Queueing, Doctoring):
+class Services(
+    Keeping, Admitting, Retaining, Planning, Charting, Explaining, Reviewing, Studying, Reporting, Queueing, Doctoring
+):
     """Everything the product can do, behind one object. Building it opens nothing."""
 
 

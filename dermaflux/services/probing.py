@@ -101,7 +101,7 @@ class Probing(Curating):
         self, sources: Sequence[Source], features: Path | None
     ) -> "Generator[ProbeStep, None, Mapping[str, np.ndarray]]":
         """The vectors of pictures by key, computed where they are not kept yet; the model is loaded only then."""
-        model = features or self.settings.models_dir / "classifier"
+        model = features or self.classifier_folder()
         if not model.exists():
             raise ModelNotAvailable(f"The feature model {model} does not exist. Name its folder or file.")
         cache = EmbeddingCache(self.settings.data_dir / EMBEDDINGS / content_id(model)[:32])

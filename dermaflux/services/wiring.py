@@ -3,14 +3,16 @@
 Building Wiring opens nothing and imports nothing heavy; torch comes with the first model, the database with `start`.
 """
 
+import json
 import logging
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar
 
 from dermaflux.domain.errors import ModelNotAvailable
 from dermaflux.generation import zero_gpu
-from dermaflux.services.pictures import prepare_folder
+from dermaflux.services.pictures import prepare_folder, write_whole
 from dermaflux.settings import Settings
 
 if TYPE_CHECKING:
@@ -27,6 +29,8 @@ log = logging.getLogger(__name__)
 
 Built = TypeVar("Built")
 EXPORTS = "exports"  # in the data folder: zips for download
+RUNS = "runs"  # in the data folder: training runs, by kind and name
+JUDGING = "judging.json"  # in the data folder: which run's classifier judges, when it is not the embedded one
 IMAGE_CACHE = "image-cache"  # in the data folder: copies of images that are kept elsewhere; may be deleted
 
 
@@ -44,6 +48,11 @@ class Once(Generic[Built]):
             if self._thing is None:
                 self._thing = self._build()
             return self._thing
+
+    def renew(self) -> None:
+        """Forget the thing, so that the next caller builds it anew; who holds the old one may go on with it."""
+        with self._lock:
+            self._thing = None
 
     @property
     def is_built(self) -> bool:
@@ -95,7 +104,32 @@ class Wiring:
         """The models and adapters on offer; reads small files only."""
         from dermaflux.generation import ModelCatalogue
 
-        return ModelCatalogue(self.settings.models_dir)
+        return ModelCatalogue(self.settings.models_dir, self.settings.data_dir / RUNS / "lora")
+
+    def judging_run(self) -> str | None:
+        """The training run (KIND/NAME) whose classifier judges, None for the embedded one."""
+        try:
+            run = json.loads((self.settings.data_dir / JUDGING).read_text(encoding="utf-8"))["run"]
+        except (FileNotFoundError, ValueError, KeyError):
+            return None
+        return run if run and (self.settings.data_dir / RUNS / run / "model").is_dir() else None
+
+    def judge_with(self, run: str | None) -> None:
+        """Judge with the classifier of a training run, or with the embedded one, from now on and after a restart.
+
+        Raises ModelNotAvailable when it cannot be loaded; the earlier one then stays.
+        """
+        from dermaflux.classification import LesionClassifier
+
+        if run is not None:
+            LesionClassifier.from_folder(self.settings.data_dir / RUNS / run / "model", self._judging_device())
+        write_whole(self.settings.data_dir / JUDGING, json.dumps({"run": run}).encode())
+        self._classifier.renew()
+
+    def classifier_folder(self) -> Path:
+        """Where the classifier that judges lies."""
+        run = self.judging_run()
+        return self.settings.data_dir / RUNS / run / "model" if run else self.settings.models_dir / "classifier"
 
     def _build_generator(self) -> "Generator":
         if zero_gpu.is_lent():
@@ -115,7 +149,7 @@ class Wiring:
     def _build_classifier(self) -> "LesionClassifier":
         from dermaflux.classification import LesionClassifier
 
-        return LesionClassifier.from_folder(self.settings.models_dir / "classifier", self._judging_device())
+        return LesionClassifier.from_folder(self.classifier_folder(), self._judging_device())
 
     def _build_descriptor(self) -> "LesionDescriptor":
         from dermaflux.classification import LesionDescriptor

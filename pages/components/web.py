@@ -11,7 +11,7 @@ import gradio as gr
 WEB_DIR = Path(__file__).parents[2] / "assets" / "web"
 STYLE_SHEETS = tuple(
     WEB_DIR / f"{name}.css"
-    for name in ("theme", "board", "queue", "login", "tour", "modes", "curate", "curate_views", "study")
+    for name in ("theme", "board", "queue", "login", "tour", "modes", "curate", "curate_views", "study", "insight")
 )
 
 

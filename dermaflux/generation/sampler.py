@@ -147,12 +147,16 @@ class Generator:
         if self._loaded is not None and self._loaded.entry == entry:
             return self._loaded
         placement = choose_placement(self._device, self._precision)
-        on_load("finding its files" if not entry.is_hub else "fetching its files from the hub", 0, 0)
+
+        def told(doing: str, done: int, total: int) -> None:
+            on_load(f"{entry.name}: {doing}", done, total)
+
+        told("fetching its files from the hub" if entry.is_hub else "finding its files", 0, 0)
         folder = locate(entry)
         check_room(folder, placement)
         self._drop()
-        pipe = load_pipeline(entry, placement, folder, on_load)
-        on_load("the first image takes longer than the next ones", 0, 0)
+        pipe = load_pipeline(entry, placement, folder, told)
+        told("ready; the first image takes longer than the next ones", 0, 0)
         self._loaded = _LoadedModel(
             entry=entry,
             pipe=pipe,

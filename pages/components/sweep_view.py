@@ -50,10 +50,14 @@ class SweepView(BoardView):
 
     def _running(self, of_image: float) -> None:
         super()._running(of_image)
+        self._count_known()
+
+    def _count_known(self) -> None:
         if known := sum(stored.job_id != self._job_id for stored in self.found.values()):
             self._strip["note"] += f" · {known} drawn before"
 
     def _close(self) -> None:
+        self._count_known()
         for place, card in enumerate(self._cards):
             if card["state"] != "done":
                 self._cards[place] = card | {"state": "missing", "status": "Not drawn", "preview": None}

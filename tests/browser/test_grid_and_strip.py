@@ -52,7 +52,7 @@ def draw_grid(page, rows, seeds):
 
 
 @pytest.fixture(scope="module")
-def tiny_url(start_app, tmp_path_factory, tiny_models):
+def app_url(start_app, tmp_path_factory, tiny_models):
     """The app over the tiny models and a pipeline in the shape of FLUX.1-dev."""
     models = tmp_path_factory.mktemp("exchange") / "assets" / "models"
     models.mkdir(parents=True)
@@ -80,8 +80,7 @@ def save_dev_shaped(models):
     pipe.save_pretrained(models / "dev-shaped")
 
 
-def test_a_grid_is_drawn_found_again_judged_refreshed_and_exported(open_page, tiny_url):
-    page = open_page(tiny_url)
+def test_a_grid_is_drawn_found_again_judged_refreshed_and_exported(page):
     open_sampling(page)
     draw_grid(page, "0, 2", "3, 4")
     expect_state(page, "grid-board", "Done")
@@ -115,8 +114,7 @@ def test_a_grid_is_drawn_found_again_judged_refreshed_and_exported(open_page, ti
     assert "asymmetry,seed" in downloading.value.path().read_text().splitlines()[0]
 
 
-def test_a_strip_shows_its_curves_as_they_come_and_in_words(open_page, tiny_url):
-    page = open_page(tiny_url)
+def test_a_strip_shows_its_curves_as_they_come_and_in_words(page):
     open_sampling(page)
     choose_mode(page, "Strip")
     expect(page.locator("#draw-strip")).to_be_visible()
@@ -130,8 +128,7 @@ def test_a_strip_shows_its_curves_as_they_come_and_in_words(open_page, tiny_url)
     expect(said).to_contain_text("Not a diagnosis")
 
 
-def test_the_values_follow_the_axis_and_what_cannot_be_drawn_is_said(open_page, tiny_url):
-    page = open_page(tiny_url)
+def test_the_values_follow_the_axis_and_what_cannot_be_drawn_is_said(page):
     choose_mode(page, "Grid")
     page.locator("#columns-axis input").click()
     page.get_by_role("option", name="Diagnosis").click()
@@ -146,8 +143,7 @@ def test_the_values_follow_the_axis_and_what_cannot_be_drawn_is_said(open_page, 
     expect(page.locator(".toast-wrap")).to_contain_text("Free text has no asymmetry to move")
 
 
-def test_a_stopped_grid_keeps_its_cells_and_their_places(open_page, tiny_url):
-    page = open_page(tiny_url)
+def test_a_stopped_grid_keeps_its_cells_and_their_places(page):
     open_sampling(page, steps=60)
     draw_grid(page, "0, 0.5, 1, 1.5, 2", ", ".join(map(str, range(100, 112))))
     expect(page.locator("#grid-board .df-card[data-state=done]").first).to_be_visible(timeout=PATIENCE_MS)
@@ -157,8 +153,7 @@ def test_a_stopped_grid_keeps_its_cells_and_their_places(open_page, tiny_url):
     assert page.locator("#grid-board .df-card[data-state=missing]").count() > 30
 
 
-def test_the_settings_of_a_card_come_back_and_give_the_same_image(open_page, tiny_url):
-    page = open_page(tiny_url)
+def test_the_settings_of_a_card_come_back_and_give_the_same_image(page):
     page.locator("#reword").click()
     open_sampling(page, steps=3)
     fill_number(page, "num-images", 1)
@@ -195,8 +190,7 @@ def our_png():
     return png_bytes(made.image, from_generated(made))
 
 
-def test_a_dropped_png_fills_the_panel_and_is_not_sent(open_page, tiny_url):
-    page = open_page(tiny_url)
+def test_a_dropped_png_fills_the_panel_and_is_not_sent(page):
     sent = []
     page.on("request", lambda request: sent.append((request.url, len(request.post_data_buffer or b""))))
     picker = page.locator("#record-drop input[type=file]")
@@ -218,10 +212,9 @@ def test_a_dropped_png_fills_the_panel_and_is_not_sent(open_page, tiny_url):
     expect(page.locator("#caption textarea")).to_have_value("written by hand")
 
 
-def test_a_record_that_is_no_request_is_refused_in_words(open_page, tiny_url):
+def test_a_record_that_is_no_request_is_refused_in_words(page):
     from PIL.PngImagePlugin import PngInfo
 
-    page = open_page(tiny_url)
     before = page.locator("#caption textarea").input_value()
     for record, words in (("{", "is damaged"), (json.dumps({"synthetic": True, "seed": "x"}), "incomplete or damaged")):
         chunk, content = PngInfo(), io.BytesIO()
@@ -233,8 +226,7 @@ def test_a_record_that_is_no_request_is_refused_in_words(open_page, tiny_url):
     assert page.locator("#caption textarea").input_value() == before
 
 
-def test_another_model_is_loaded_from_the_page_with_news_and_back_without_a_restart(open_page, tiny_url):
-    page = open_page(tiny_url)
+def test_another_model_is_loaded_from_the_page_with_news_and_back_without_a_restart(page):
     page.evaluate("""() => {
       window.seenNotes = new Set();
       new MutationObserver(() => window.seenNotes.add(document.querySelector('#board .df-strip-title').textContent))
@@ -258,8 +250,7 @@ def test_another_model_is_loaded_from_the_page_with_news_and_back_without_a_rest
     assert "Loading the model" in page.evaluate("[...window.seenNotes]")
 
 
-def test_a_model_that_cannot_be_had_is_said_and_the_next_run_works(open_page, tiny_url):
-    page = open_page(tiny_url)
+def test_a_model_that_cannot_be_had_is_said_and_the_next_run_works(page):
     open_sampling(page)
     fill_number(page, "num-images", 1)
     page.locator("#model input").click()
@@ -273,8 +264,7 @@ def test_a_model_that_cannot_be_had_is_said_and_the_next_run_works(open_page, ti
     expect_state(page, "board", "Done")
 
 
-def test_controls_and_the_first_row_fit_without_scrolling_and_nothing_overlaps_on_a_tablet(open_page, tiny_url):
-    page = open_page(tiny_url)
+def test_controls_and_the_first_row_fit_without_scrolling_and_nothing_overlaps_on_a_tablet(page):
     for mode, start in (("Samples", "#generate"), ("Grid", "#draw-grid"), ("Strip", "#draw-strip")):
         choose_mode(page, mode)
         expect(page.locator(start)).to_be_in_viewport()

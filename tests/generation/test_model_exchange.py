@@ -15,7 +15,7 @@ from dermaflux.generation import loading as loading_module
 
 @pytest.fixture
 def assets(saved_nano, saved_foreign, tmp_path):
-    """nano and a pipeline in the shape of FLUX.1-dev (guidance embedding, 16 channels, 512 tokens) side by side."""
+    """nano beside a pipeline in the shape of FLUX.1-dev (guidance embedding, 16 latent channels, 512 tokens)."""
     (tmp_path / "nano").symlink_to(saved_nano)
     (tmp_path / "dev-shaped").symlink_to(saved_foreign)
     return tmp_path

@@ -9,6 +9,7 @@ from dermaflux.domain.records import SamplingRequest
 from dermaflux.domain.roles import Role, Visitor
 from dermaflux.domain.sweep import AxisValues, Sweep
 from dermaflux.services import Services
+from dermaflux.services.wiring import Once
 from dermaflux.settings import Settings
 from pages.followed_jobs import job_of
 from pages.generate_actions import GenerateActions
@@ -21,7 +22,7 @@ def services(tiny_models, tmp_path, monkeypatch):
     roles = {"ann": Role.REVIEWER, "eve": Role.REVIEWER, "vic": Role.VIEWER, "boss": Role.ADMIN}
     with Services(Settings(models_dir=tiny_models, data_dir=tmp_path / "data", device="cpu")) as services:
         monkeypatch.setattr(services, "visitor", lambda name: Visitor(name=name, role=roles[name]))
-        monkeypatch.setattr(services, "_worker", lambda: None)
+        monkeypatch.setattr(services, "_worker", Once(lambda: None))
         yield services
 
 
@@ -39,7 +40,7 @@ def test_a_job_is_its_users_and_an_administrators_alone(services):
     actions = SweepActions(services, None, [])
     actions.stop(job.job_id, asks("eve"))
     assert services.job(job.job_id).state == "waiting"
-    assert [shown for shown in actions.follow(job.job_id, "d", asks("eve"))] == [(gr.skip(), gr.skip(), gr.skip())]
+    assert list(actions.follow(job.job_id, "d", asks("eve"))) == [(gr.skip(), gr.skip(), gr.skip())]
     actions.stop(job.job_id, asks("ann"))
     assert services.job(job.job_id).state == "cancelled"
 

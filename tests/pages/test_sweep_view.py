@@ -63,6 +63,7 @@ def test_what_was_drawn_before_is_counted_and_what_was_not_keeps_its_place(store
     view.apply(finished(replace(stored, job_id="an earlier one")))
     assert "1 drawn before" in view.value()["job"]["note"]
     view.apply(Ended(job_id="j", state="cancelled"))
+    assert view.value()["job"]["note"] == "1 of 4 images · 1 drawn before"
     assert [card["state"] for card in view.value()["cards"]] == ["missing", "missing", "done", "missing"]
 
 

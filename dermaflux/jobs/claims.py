@@ -36,6 +36,9 @@ class JobClaims:
         Users take turns, each first come first served. Only jobs of `kinds` when given. A job is handed to one caller
         only: PostgreSQL skips what another is about to take, SQLite has one writer at a time.
         """
+        with self._transactions.reading() as session:  # a worker asks all the time: that must not lock out writers
+            if paused(session) or not turns(session, kinds):
+                return None
         with self._transactions.writing() as session:
             if paused(session):
                 return None

@@ -3,15 +3,17 @@
 The images drawn in two goes are those drawn in one: same pixels, same seeds, same record of what was asked.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 
 from dermaflux.domain.records import GeneratedImage, SamplingRequest, StepPreview
 
-Events = Iterator[StepPreview | GeneratedImage]
+Event = StepPreview | GeneratedImage
 
 
-def from_image(request: SamplingRequest, first: int, stream: Callable[[SamplingRequest], Events]) -> Events:
+def from_image(
+    request: SamplingRequest, first: int, stream: Callable[[SamplingRequest], Iterator[Event]]
+) -> Generator[Event, None, None]:
     """What `stream` makes of a request from image `first` on, as if it had made all; nothing when none is left."""
     if not first:
         yield from stream(request)

@@ -9,7 +9,7 @@ from typing import Any
 import gradio as gr
 
 WEB_DIR = Path(__file__).parents[2] / "assets" / "web"
-STYLE_SHEETS = tuple(WEB_DIR / name for name in ("theme.css", "board.css", "login.css", "tour.css"))
+STYLE_SHEETS = tuple(WEB_DIR / name for name in ("theme.css", "board.css", "login.css", "accounts.css", "tour.css"))
 
 
 def read_web(*names: str) -> str:

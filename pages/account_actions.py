@@ -31,7 +31,7 @@ class AccountActions:
         visitor = visitor_of(self._services, request).require(Role.VIEWER, "see an account")
         is_admin = visitor.role is Role.ADMIN
         return (
-            f"<h3>{html.escape(visitor.name)}</h3><p>Your role is <b>{visitor.role}</b>.</p>",
+            f"<h2>You are {html.escape(visitor.name)}</h2><p>Your role is <b>{visitor.role}</b>.</p>",
             self._keys_html(visitor),
             gr.Column(visible=is_admin),
             self._table() if is_admin else "",

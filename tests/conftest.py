@@ -224,14 +224,14 @@ def run_program():
             command = [sys.executable, program]
             app = subprocess.Popen(command, cwd=REPOSITORY, env=clean | variables, stdout=log, stderr=log)
         try:
-            for _ in range(1800):
+            for _ in range(3000):
                 if app.poll() is not None:
                     pytest.fail(f"the app did not start:\n{log_path.read_text()[-3000:]}")
                 with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
                     break
                 time.sleep(0.1)
             else:
-                pytest.fail(f"the app did not answer within three minutes:\n{log_path.read_text()[-3000:]}")
+                pytest.fail(f"the app did not answer within five minutes:\n{log_path.read_text()[-3000:]}")
             yield url
         finally:
             app.terminate()

@@ -11,8 +11,10 @@ import gradio as gr
 WEB_DIR = Path(__file__).parents[2] / "assets" / "web"
 STYLE_SHEETS = tuple(
     WEB_DIR / f"{name}.css"
-    for name in ("theme", "board", "queue", "login", "tour", "modes", "curate", "curate_views", "study", "insight")
-)
+    for name in (
+        "theme", "board", "queue", "login", "accounts", "tour", "modes", "curate", "curate_views", "study", "insight",
+    )
+)  # fmt: skip
 
 
 def read_web(*names: str) -> str:

@@ -91,7 +91,7 @@ def _bar(services: "Services") -> tuple[gr.Dropdown, gr.HTML, gr.Button]:
         undo = gr.Button(
             "Undo last verdict", elem_classes="df-minor", elem_id="undo", min_width=120, scale=0
         )
-    plain_html(LEGEND)
+    plain_html(LEGEND, elem_id="legend")
     mode.change(None, mode, None, js=_SHOW_MODE)
     return dataset, counts, undo
 

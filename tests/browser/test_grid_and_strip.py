@@ -19,7 +19,7 @@ SPEC = LesionSpec(asymmetry=0.5, border=2, colours=("red", "light brown"), diagn
 
 
 def choose_mode(page, name):
-    page.locator("#mode").get_by_label(name, exact=True).check()
+    page.locator("#mode label", has_text=name).click()
 
 
 def fill(page, elem_id, text):

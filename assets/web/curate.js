@@ -32,7 +32,7 @@ const outbox = newOutbox({
   onRefused: conflict,
   onGivenUp(entries, problem) {
     for (const entry of entries) paint(entry.image_id);
-    say(`${entries.length} not saved. ${problem || 'The app does not answer. Is it still running?'}`);
+    say(`${entries.length} not saved. ${problem || 'The app does not answer. Reload the page to see what is stored.'}`);
   },
 });
 

@@ -1,7 +1,8 @@
 // Verdicts on their way: sent in the order they were given, a batch at a time, never two batches at once.
-// What is not acknowledged is sent once more (each verdict has an id, so it is stored once) and then given up.
+// What is not acknowledged is sent again (each verdict has an id, so it is stored once) and in the end given up.
 
-const ANSWER_MS = 10000;
+const ANSWER_MS = 20000; // a busy server answers late, and what it stores late would be called lost
+const MAX_TRIES = 3;
 
 function newOutbox({ versionOf, onStored, onRefused, onGivenUp }) {
   const waiting = [];
@@ -39,7 +40,7 @@ function newOutbox({ versionOf, onStored, onRefused, onGivenUp }) {
   }
 
   function late() {
-    if (flying.tries < 2 && !flying.entries.some((entry) => entry.kind === 'undo')) { send(); return; }
+    if (flying.tries < MAX_TRIES && !flying.entries.some((entry) => entry.kind === 'undo')) { send(); return; }
     const lost = [...flying.entries, ...waiting.splice(0)];
     flying = null;
     onGivenUp(lost);

@@ -72,8 +72,15 @@ def as_user(browser, run_program, services):
     assert problems == []
 
 
-def make_study(page, name="round one", num=3, question=None):
+def open_form(page):
+    """Open the form and wait until it knows what there is to choose from."""
     page.get_by_role("button", name="New study").click()
+    expect(page.locator("#study-dataset input")).to_have_value("realism")
+    expect(page.locator("#study-real input")).to_have_value("clinic")
+
+
+def make_study(page, name="round one", num=3, question=None):
+    open_form(page)
     page.locator("#study-name").get_by_role("textbox").fill(name)
     for field, value in (("num", num), ("repeats", 34), ("checks", 50), ("size", 200)):
         page.locator(f"#study-{field} input").fill(str(value))
@@ -233,7 +240,7 @@ def test_a_viewer_has_no_form_and_a_refused_study_is_said_in_words(as_user, serv
     vic, olga = as_user("vic"), as_user("olga")
     expect(vic.locator(".df-studies-empty")).to_be_visible()
     expect(vic.locator("#study-new")).to_have_count(0)
-    olga.get_by_role("button", name="New study").click()
+    open_form(olga)
     olga.locator("#study-num input").fill("50")
     olga.locator("#study-name").get_by_role("textbox").fill("too large")
     olga.locator("#study-create").click()

@@ -87,7 +87,7 @@ class EvaluateActions:
             if not ids:
                 raise DataNotFound("No report is chosen, so there is no figure.")
             titles = {choice.report_id: choice.title for choice in self._services.reports(visitor, part.kind)}
-            reports = {titles.get(name, name): self._services.report(visitor, name) for name in ids}
+            reports = {titles.get(name) or str(name): self._services.report(visitor, name) for name in ids}
             return panel.draw(reports, options)
 
         return draw

@@ -29,7 +29,7 @@ def draw_panels(settings: Sequence[Setting]) -> Any:
 
     models = list(dict.fromkeys(setting.model for setting in settings))
     figure = make_subplots(rows=len(METRICS), cols=len(models), column_titles=models, shared_xaxes=True,
-                           shared_yaxes="rows", vertical_spacing=0.08, horizontal_spacing=0.04)  # fmt: skip
+                           shared_yaxes=True, vertical_spacing=0.08, horizontal_spacing=0.04)  # fmt: skip
     dress(figure, height_px=640)
     for row, (metric, label) in enumerate(METRICS.items(), start=1):
         for column, model in enumerate(models, start=1):

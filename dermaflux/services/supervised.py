@@ -90,7 +90,8 @@ def state_of(folder: Path) -> WorkState:
     last = _moment(ended or told["beat"])
     seconds = (last - _moment(started)).total_seconds()
     if (code := told["exit_code"]) is not None:
-        return WorkState(state=_state_of_code(code), since=ended, seconds=seconds, why=_why(folder, code))
+        since = ended or told["beat"]
+        return WorkState(state=_state_of_code(code), since=since, seconds=seconds, why=_why(folder, code))
     if (_now() - last).total_seconds() < _STALE_SECONDS:
         return WorkState(state=RUNNING, since=started, seconds=(_now() - _moment(started)).total_seconds())
     return WorkState(state=KILLED, since=told["beat"], seconds=seconds, why="Its process is gone. Resume goes on.")

@@ -52,13 +52,17 @@ def grid_uris(paths: Sequence[Path]) -> list[str]:
 
 def _grid_uri(path: Path) -> str:
     try:
-        return _small_uri(path)
+        return thumbnail_uri(path)
     except DataNotFound:  # one lost file must not take the page away; the card says so
         return ""
 
 
 @functools.lru_cache(maxsize=_GRID_PICTURES_KEPT)
-def _small_uri(path: Path) -> str:
+def thumbnail_uri(path: Path) -> str:
+    """A small JPEG of a stored picture for long lists. Stored files never change, so it is kept.
+
+    Raises DataNotFound when the file is gone.
+    """
     with Image.open(io.BytesIO(_read(path))) as image:
         return _jpeg_uri(image, GRID_SIZE_PX, 82)
 

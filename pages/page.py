@@ -61,8 +61,7 @@ def user_of(request: gr.Request | None) -> str:
 
 def visitor_of(services: "Services", request: gr.Request | None) -> Visitor:
     """Who asks, with their role. Every handler that changes or shows anything asks this itself: an endpoint that no
-    page shows can still be called.
-    """
+    page shows can still be called."""
     return services.visitor(request.username if request else None)
 
 

@@ -83,7 +83,7 @@ class BoardActions:
         return (*self._all(visitor, made.name, f"{made.name} is made."), "", "")
 
     def _all(self, visitor: Visitor, dataset: str, words: str) -> tuple[Any, ...]:
-        names = sorted({*(d.name for d in self._services.datasets_of(visitor)), dataset})
+        names = sorted({*self._services.dataset_names(visitor), dataset})
         return gr.Dropdown(choices=names, value=dataset), *self._fields(visitor, dataset), line(words)
 
     def _fields(self, visitor: Visitor, dataset: str) -> tuple[Any, ...]:

@@ -47,7 +47,7 @@ def _maker(services: "Services", actions: EvaluateActions, tab: gr.Tab) -> tuple
         with gr.Row(elem_classes="df-picks"):
             kinds = [(label, kind) for kind, label in KINDS.items()]
             kind = gr.Dropdown(kinds, value=kinds[0][1], label="Evaluation", elem_id="evaluate-kind", min_width=200)
-            dataset = gr.Dropdown([NONE, *services.datasets()], value=NONE, label="Accepted images of",
+            dataset = gr.Dropdown([NONE, *services.shared_datasets()], value=NONE, label="Accepted images of",
                                   elem_id="evaluate-dataset", min_width=160)  # fmt: skip
             real = gr.Dropdown([NONE, *services.real_sets()], value=NONE, label="Real pictures",
                                elem_id="evaluate-real", min_width=160)  # fmt: skip

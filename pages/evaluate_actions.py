@@ -43,6 +43,7 @@ class EvaluateActions:
             num_images=int(num_images or 1),
             max_images=int(max_images) if max_images else None,
         )
+        self._services.open_dataset(asked.dataset or "", visitor)
         self._services.start_evaluation(visitor.name, asked)
         gr.Info("The evaluation has begun. It goes on when this page is closed.", duration=4)
 
@@ -58,8 +59,8 @@ class EvaluateActions:
     @in_words
     def choices(self, dataset: str, real: str, request: gr.Request) -> tuple[Any, Any]:
         """The datasets and sets of real pictures there are now."""
-        self._look(request)
-        return _choose([NONE, *self._services.datasets()], dataset), _choose(
+        visitor = self._look(request)
+        return _choose([NONE, *self._services.dataset_names(visitor)], dataset), _choose(
             [NONE, *self._services.real_sets()], real
         )
 

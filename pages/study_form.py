@@ -93,7 +93,7 @@ class StudyFormActions:
         visitor = visitor_of(self._services, request).require(Role.VIEWER, "see the studies")
         if not visitor.role.includes(Role.CURATOR):
             return gr.Accordion(visible=False), gr.skip(), gr.skip(), gr.skip()
-        datasets, sets = list(self._services.datasets()), list(self._services.real_sets())
+        datasets, sets = self._services.dataset_names(visitor), list(self._services.real_sets())
         return (
             gr.Accordion(visible=True),
             gr.Dropdown(choices=datasets, value=_kept(dataset, datasets)),
@@ -106,6 +106,7 @@ class StudyFormActions:
         """How far it is, then the list with the new study in it."""
         visitor = visitor_of(self._services, request).require(Role.CURATOR, "make a reader study")
         asked = _request_of(dict(zip((field.name for field in fields(StudyForm)), values, strict=True)))
+        self._services.open_dataset(asked.dataset, visitor)
         yield study_line("Choosing pictures ..."), gr.skip()
         for news in stepwise(lambda on_step: self._services.create_study(visitor, asked, on_step)):
             if isinstance(news, tuple):

@@ -67,9 +67,9 @@ class TrainActions:
     @in_words
     def choices(self, kind: str, current: str, request: gr.Request) -> tuple[Any, Any]:
         """The real pictures and datasets there are now."""
-        self._look(request)
+        visitor = self._look(request)
         data = self._services.training_data(kind)
-        names = [NO_DATASET, *self._services.datasets()]
+        names = [NO_DATASET, *self._services.dataset_names(visitor)]
         value = current if current in names else NO_DATASET
         return gr.Dropdown(choices=list(data)), gr.Dropdown(choices=names, value=value)
 
@@ -85,7 +85,9 @@ class TrainActions:
     def start(self, values: Values, request: gr.Request) -> str:
         """Begin the run; its id."""
         visitor = visitor_of(self._services, request).require(Role.CURATOR, "train a model")
-        run = self._services.start_training(visitor.name, self._form.request(values))
+        asked = self._form.request(values)
+        self._services.open_dataset(asked.synthetic or "", visitor)
+        run = self._services.start_training(visitor.name, asked)
         gr.Info(f"The run {run.name} has begun. It goes on when this page is closed.", duration=5)
         return run.run_id
 

@@ -24,6 +24,10 @@ class Sharing(Curating):
         found = self._store().datasets()
         return tuple(d for d in found if _may_see(visitor, d) and (archived or not d.archived))
 
+    def dataset_names(self, visitor: Visitor) -> list[str]:
+        """The names of what a visitor may see and is not archived."""
+        return [dataset.name for dataset in self.datasets_of(visitor)]
+
     def open_dataset(self, name: str, visitor: Visitor) -> Dataset | None:
         """The dataset for a visitor; None when there is none of that name. Raises DataNotFound as if it were not there.
 
@@ -38,7 +42,7 @@ class Sharing(Curating):
         """The same before a verdict, which makes a missing dataset: that takes a curator. Raises NotAllowed."""
         dataset = self.open_dataset(name, visitor)
         if dataset is None:
-            visitor.require(Role.CURATOR, "make a dataset")
+            visitor.require(Role.CURATOR, f"begin the new dataset {name.strip()!r}")
         elif dataset.archived:
             raise NotAllowed(f"{dataset.name} is archived, so it takes no more verdicts. Bring it back first.")
 

@@ -43,7 +43,7 @@ def wire_picker(services: "Services", picker: gr.Dropdown, app: gr.Blocks, tab: 
     @in_words
     def choices(current: str, request: gr.Request) -> object:
         visitor = visitor_of(services, request)
-        return gr.Dropdown(choices=sorted({*(d.name for d in services.datasets_of(visitor)), current}))
+        return gr.Dropdown(choices=sorted({*services.dataset_names(visitor), current}))
 
     triggers = [app.load] if tab is None else [app.load, tab.select]
     gr.on(triggers, choices, picker, picker, **IN_WORDS)

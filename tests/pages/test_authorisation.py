@@ -69,8 +69,9 @@ def handlers(services):
     found = {}
     for block_fn in build_app(services).fns.values():
         if block_fn.fn is not None:
-            name = f"{type(getattr(block_fn.fn, '__self__', None)).__name__}.{block_fn.fn.__name__}"
-            found[block_fn.fn.__qualname__ if name.startswith("NoneType") else name] = block_fn
+            fn = getattr(block_fn.fn, "func", block_fn.fn)  # of a partial
+            name = f"{type(getattr(fn, '__self__', None)).__name__}.{fn.__name__}"
+            found[fn.__qualname__ if name.startswith("NoneType") else name] = block_fn
     return found
 
 

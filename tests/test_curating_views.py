@@ -43,8 +43,15 @@ def made(seed, image, *, measured=1.0, tone=None):
 
 
 @pytest.fixture
-def services(tmp_path, tiny_models):
-    with Services(Settings(models_dir=tiny_models, data_dir=tmp_path / "data")) as services:
+def services(tmp_path, tiny_models, repository):
+    """Tiny models, but the embedded descriptor: the calibrated distance is its own."""
+    models = tmp_path / "assets" / "models"
+    models.mkdir(parents=True)
+    for part in tiny_models.iterdir():
+        embedded = repository / "assets" / "models" / part.name
+        (models / part.name).symlink_to(embedded if part.name == "descriptor" else part)
+    (models.parent / "measurement").symlink_to(tiny_models.parent / "measurement")
+    with Services(Settings(models_dir=models, data_dir=tmp_path / "data")) as services:
         services.create_dataset("set")
         yield services
 
@@ -116,9 +123,10 @@ def test_the_planner_counts_what_was_measured_by_standing_and_queue(services):
 
 
 def test_a_cell_is_filled_by_a_job_of_ones_own_that_counts_as_pending(services, monkeypatch):
-    monkeypatch.setattr(services, "_worker", lambda: None)  # the job stays in the queue
     wanted = Wanted(diagnosis="df", attribute="border", level="8", skin_tone="VI", num_images=3)
-    job = services.fill_cell(REVIEWER, wanted)
+    with monkeypatch.context() as patch:
+        patch.setattr(services, "_worker", lambda: None)  # the job stays in the queue
+        job = services.fill_cell(REVIEWER, wanted)
     spec = LesionSpec.from_dict(job.request["spec"])
     assert (spec.diagnosis, spec.border, spec.asymmetry, spec.skin_tone) == ("df", 8, 1, "VI")
 

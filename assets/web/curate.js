@@ -19,7 +19,9 @@ const selected = new Set();
 const drafts = new Map();     // image id -> { realism, tags } given before a verdict
 let trail = [null];           // cursors of the pages up to the shown one
 let asked = 0;                // number of the latest question for a page
+let staying = false;
 let settling = null;
+const latest = new Map();     // image id -> what the server last acknowledged in this dataset
 
 const filters = filterPanel(find('.cu-side'), find('.cu-search'), find('.cu-order'), () => ask([null]));
 const outbox = newOutbox({
@@ -109,11 +111,13 @@ function paintDeeds() {
 function receive() {
   const value = props.value || {};
   if (value.seq !== undefined && value.seq !== asked) return; // an earlier question was answered late
-  cards = value.cards || [];
+  const here = staying && cards[current] ? cards[current].id : null;
+  cards = (value.cards || []).map(newest);
   byId = new Map(cards.map((card) => [card.id, card]));
   nodes = new Map(cards.map((card) => [card.id, makeNode(card)]));
-  selected.clear();
-  current = anchor = 0;
+  for (const id of [...selected]) if (!staying || !byId.has(id)) selected.delete(id);
+  current = anchor = Math.max(0, cards.findIndex((card) => card.id === here));
+  const held = staying && grid.contains(document.activeElement);
   grid.replaceChildren(...nodes.values());
   for (const card of cards) paint(card.id);
   find('.cu-empty').hidden = cards.length > 0;
@@ -127,6 +131,13 @@ function receive() {
   root.dataset.dataset = value.dataset || '';
   paintChips();
   paintDeeds();
+  if (held && cards.length) nodes.get(cards[current].id).focus({ preventScroll: true });
+}
+
+// A page may have been read before a verdict that was acknowledged before it came.
+function newest(card) {
+  const known = latest.get(card.id);
+  return known && known.version > card.version ? { ...card, ...known } : card;
 }
 
 function paintChips() {
@@ -141,9 +152,11 @@ function paintChips() {
 }
 
 // Drafts stay: a rating that was not stored yet is kept for when its image is shown again.
-function ask(to) {
+// Staying: the same page again, under the reviewer's hands; the current card and the selection are kept.
+function ask(to, stays = false) {
   trail = to;
   asked += 1;
+  staying = stays;
   root.dataset.busy = 'yes';
   trigger('asked', { seq: asked, words: filters.words(), after: trail[trail.length - 1] });
 }
@@ -155,6 +168,7 @@ function page(step) {
 
 function take(states) {
   for (const [id, state] of Object.entries(states)) {
+    latest.set(id, state);
     if (byId.has(id)) Object.assign(byId.get(id), state);
     if (state.mine) drafts.delete(id);
     paint(id);

@@ -65,8 +65,8 @@ watch('choices', () => { if (props.choices) filters.offer(props.choices); });
 // Another dataset, or something may have changed elsewhere: the same question again.
 watch('refresh', () => {
   const other = !props.value || props.refresh.dataset !== props.value.dataset;
-  if (other) drafts.clear();
-  ask(other ? [null] : trail);
+  if (other) { drafts.clear(); latest.clear(); }
+  ask(other ? [null] : trail, !other);
 });
 watch('picked', () => { if (props.picked) filters.pick(props.picked.ids, props.picked.name); });
 if (window.matchMedia('(max-width: 900px)').matches) find('.cu-side-toggle').click();

@@ -227,7 +227,7 @@ def run_program():
             for _ in range(3000):
                 if app.poll() is not None:
                     pytest.fail(f"the app did not start:\n{log_path.read_text()[-3000:]}")
-                with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+                with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/robots.txt", timeout=5):
                     break
                 time.sleep(0.1)
             else:

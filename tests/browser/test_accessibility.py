@@ -59,7 +59,7 @@ def test_no_tab_has_a_serious_finding(page, axe, theme, size):
     assert found == {}
 
 
-def test_the_main_path_is_walked_by_keyboard_alone(page):
+def test_the_main_path_is_walked_by_keyboard_alone(page, axe):
     page.keyboard.press("Tab")
     for _ in range(80):
         focused = page.evaluate("() => document.activeElement.id || document.activeElement.closest('[id]')?.id")
@@ -71,6 +71,7 @@ def test_the_main_path_is_walked_by_keyboard_alone(page):
     assert outline != "none"
     page.keyboard.press("Enter")
     expect(page.locator("#board .df-card").first).to_be_visible()
+    assert findings(page, axe) == []  # with cards on the board
 
 
 def test_the_tour_comes_once_and_can_be_asked_for_again(open_page, browser, app_url, axe):

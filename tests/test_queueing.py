@@ -166,11 +166,11 @@ def test_workers_apart_do_the_jobs_of_a_page_and_a_killed_one_loses_nothing(new_
     data = tmp_path / "data"
     with new_database(data) as url:
         settings = Settings(
-            models_dir=tiny_models, data_dir=data, database_url=url, device="cpu", worker=False, worker_timeout_s=5
+            models_dir=tiny_models, data_dir=data, database_url=url, device="cpu", worker=False, worker_timeout_s=20
         )
         variables = {
             "DERMAFLUX_DATA_DIR": str(data), "DERMAFLUX_DATABASE_URL": url, "DERMAFLUX_DEVICE": "cpu",
-            "DERMAFLUX_MODELS_DIR": str(tiny_models), "DERMAFLUX_WORKER_TIMEOUT_S": "5",
+            "DERMAFLUX_MODELS_DIR": str(tiny_models), "DERMAFLUX_WORKER_TIMEOUT_S": "20",
         }  # fmt: skip
         command = [sys.executable, "-m", "dermaflux", "worker"]
         with Services(settings) as page:
@@ -184,7 +184,7 @@ def test_workers_apart_do_the_jobs_of_a_page_and_a_killed_one_loses_nothing(new_
             try:
                 events = page.follow(jobs[0].job_id)
                 assert any(isinstance(event, Preview) for event in events), "previews reach the page"
-                until(lambda: page.job(jobs[0].job_id).done >= 1 or page.job(jobs[0].job_id).state == "done")
+                until(lambda: page.job(jobs[0].job_id).done >= 1 or page.job(jobs[0].job_id).state == "done", 240)
                 workers[0].kill()
                 for job in jobs:
                     assert list(page.follow(job.job_id))[-1].state == "done"

@@ -84,10 +84,16 @@ class JobClaims:
                 row.worked_seconds *= min(1.0, share)
 
     def finish(self, job_id: str, worker_id: str, state: JobState, error: str | None = None) -> None:
-        """End a running job. One that was cancelled or lost meanwhile stays as it is."""
+        """End a running job. One that was cancelled or lost meanwhile stays as it is.
+
+        Who lost it and still lives did not die over it: that death is taken from its count.
+        """
         with self._transactions.writing() as session:
             change = {"state": state.value, "error": error, "finished_at": moment(session), "pause_asked": False}
             session.execute(_own(job_id, worker_id).where(_RUNNING).values(**change))
+            lost = JobRow.worker_id.is_(None) | (JobRow.worker_id != worker_id)
+            counted = update(JobRow).where(JobRow.id == job_id, lost, JobRow.num_deaths > 0)
+            session.execute(counted.values(num_deaths=JobRow.num_deaths - 1))
 
     def give_back(self, job_id: str, worker_id: str) -> None:
         """Let a running job wait again, or rest when its owner asked for that; what is finished is kept."""

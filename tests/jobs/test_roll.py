@@ -65,6 +65,9 @@ def test_who_was_taken_for_dead_comes_back_without_the_job(queue, submit):
     assert not queue.claims.holds(job.id, worker_id) and queue.roll.num_alive() == 2
     queue.claims.finish(job.id, worker_id, JobState.FAILED, "I slept")
     assert queue.state(job.id) is JobState.RUNNING
+    time.sleep(TIMEOUT + 0.2)
+    queue.roll.reap()
+    assert queue.state(job.id) is JobState.WAITING, "the first death was none, so this is the first"
 
 
 def test_a_job_that_kills_a_second_worker_has_failed_and_may_be_tried_again_by_hand(queue, submit):

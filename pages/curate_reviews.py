@@ -17,7 +17,7 @@ from pages.probe_panel import line
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
-    from dermaflux.services.reviewing import Agreement, Dispute, Estimate
+    from dermaflux.services.reviewing import Agreement, Dispute
 
 _NO_DISPUTE = "No dispute waits: where enough reviewers have judged, they agree or somebody has settled it."
 _NO_DATASET = "This dataset has not been made yet. It is made with its first verdict, or under Boards."
@@ -143,7 +143,7 @@ def _agreement(found: "Agreement") -> str:
     )
 
 
-def _cells(figure: "Estimate") -> str:
+def _cells(figure: Any) -> str:
     if figure.value is None:
         return f'<td colspan="2">{html.escape(figure.reason or "not known")}</td><td>{figure.num_images:,}</td>'
     interval = "" if figure.low is None or figure.high is None else f"{figure.low:.2f} to {figure.high:.2f}"

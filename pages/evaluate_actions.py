@@ -119,13 +119,13 @@ class EvaluateActions:
     def studies(self, current: str | None, request: gr.Request) -> Any:
         """The studies there are now."""
         self._look(request)
-        return _choose([(f"{s.name} ({s.num_cells} trainings)", s.name) for s in self._services.studies()], current)
+        return _choose([(f"{s.name} ({s.num_cells} trainings)", s.name) for s in self._services.augmentation_studies()], current)
 
     def drawn_study(self, visitor: Visitor, name: str | None) -> "Drawing":
         """A study's panels. Raises DataNotFound."""
         from dermaflux.figures.study import draw_study
 
-        found = next((study for study in self._services.studies() if study.name == name), None)
+        found = next((study for study in self._services.augmentation_studies() if study.name == name), None)
         if found is None:
             raise DataNotFound("There is no such study. It may have been removed.")
         return draw_study([dict(line) for line in found.lines])

@@ -61,6 +61,7 @@ class SweepActions:
     @in_words
     def follow(self, job_id: str | None, dataset: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The board, what is said under it, and the stop button; nothing where the browser remembers no such job."""
+        visitor = visitor_of(self._services, request).require(Role.VIEWER, "see samples")
         job = job_of(self._services, job_id, request)
         if job is None or job.sweep is None:
             yield gr.skip(), gr.skip(), gr.skip()
@@ -72,7 +73,7 @@ class SweepActions:
                 if not is_latest():
                     return
                 num_found = len(view.found)
-                view.apply(with_verdict(self._services, event, dataset, visitor_of(self._services, request)))
+                view.apply(with_verdict(self._services, event, dataset, visitor))
                 said = self.said(view) if len(view.found) > num_found or view.ended else gr.skip()
                 yield view.value(), said, gr.Button(interactive=False) if view.ended else gr.skip()
 

@@ -77,8 +77,9 @@ def train_form(services: "Services", cost: gr.HTML) -> TrainForm:
         real = gr.Dropdown(choices, value=next(iter(choices), None), label="Real pictures", elem_id="train-real",
                            info="Sets taken in with import-real, with a split in their table")  # fmt: skip
         with gr.Column(visible=False, elem_classes="df-group") as classifier_data:
-            synthetic = gr.Dropdown([NO_DATASET, *services.shared_datasets()], value=NO_DATASET, label="Accepted images of",
-                                    elem_id="train-synthetic", info="They join the training split only")  # fmt: skip
+            offered = [NO_DATASET, *services.shared_datasets()]
+            synthetic = gr.Dropdown(offered, value=NO_DATASET, label="Accepted images of", elem_id="train-synthetic",
+                                    info="They join the training split only")  # fmt: skip
             ratio = gr.Number(None, label="Of them for each real picture (empty: all)", minimum=0, step=0.25,
                               elem_id="train-ratio")  # fmt: skip
     with gr.Column(elem_classes="df-group"):

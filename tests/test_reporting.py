@@ -95,5 +95,5 @@ def test_studies_are_found_and_torn_lines_left_out(services):
     folder = services.settings.data_dir / "studies" / "june"
     folder.mkdir(parents=True)
     (folder / "results.jsonl").write_text('{"model": "vit"}\n{"model": "v')
-    (study,) = (study for study in services.studies() if study.name == "june")
+    (study,) = (study for study in services.augmentation_studies() if study.name == "june")
     assert study.num_cells == 1

@@ -84,6 +84,7 @@ function filterPanel(side, search, order, onChange) {
   }
 
   const saved = el('select');
+  saved.setAttribute('aria-label', 'Use a saved filter');
   const saveName = el('input');
   Object.assign(saveName, { type: 'text', placeholder: 'Name', maxLength: 64 });
   saveName.setAttribute('aria-label', 'Name of the filter to save');

@@ -45,7 +45,7 @@ def cursor_of(found: Sequence[Row[Any]], limit: int) -> str | None:
     """The cursor of the page after one of these (image id, figure); None at the end."""
     if len(found) < limit:
         return None
-    image_id, figure = found[-1]
+    image_id, figure = tuple(found[-1])
     return image_id if figure is None else f"{image_id} {figure!r}"
 
 

@@ -119,7 +119,7 @@ class Reporting(Training, Probing):
             return _read_json(self.settings.data_dir / REPORTS / f"{name}.json")
         return _read_json(self.settings.data_dir / EVALUATIONS / name / _REPORT)
 
-    def studies(self) -> tuple[StudyChoice, ...]:
+    def augmentation_studies(self) -> tuple[StudyChoice, ...]:
         """The augmentation studies there are: those shipped, and those put into the data folder."""
         found: dict[str, StudyChoice] = {}
         for root in (REPOSITORY / "assets" / STUDIES, self.settings.data_dir / STUDIES):

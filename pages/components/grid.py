@@ -8,6 +8,7 @@ import gradio as gr
 
 from pages.components.web import read_web
 
+_SCRIPTS = ("card.js", "curate_filters.js", "curate_outbox.js", "curate.js", "curate_dialogs.js", "curate_keys.js")
 EMPTY_PAGE = {"cards": [], "total": 0, "next": None, "empty": "Looking …"}
 
 
@@ -20,7 +21,7 @@ def curation_grid(*, elem_id: str) -> gr.HTML:
     return gr.HTML(
         value=dict(EMPTY_PAGE),
         html_template=read_web("curate.html"),
-        js_on_load=read_web("card.js", "curate_filters.js", "curate_outbox.js", "curate.js", "curate_keys.js"),
+        js_on_load=read_web(*_SCRIPTS),
         apply_default_css=False,
         elem_id=elem_id,
         acks=None,

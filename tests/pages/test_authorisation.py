@@ -23,6 +23,11 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 PASSWORD = "correct horse battery"
+EVENT = {
+    "image_id": "x", "verdict": "accept", "remix": False, "record": "{}", "name": "x.png", "id": "x", "ids": ["x"],
+    "key": "x", "keep": "x", "seq": 1, "dataset": "none", "entries": [{"image_id": "x", "verdict": "accept"}],
+    "words": {}, "after": None, "job_id": "x", "action": "show", "deed": "show", "place": 0,
+}  # fmt: skip
 # They answer from what they are given alone (sliders to caption, catalogue to defaults, one line of text).
 PURE = {
     "GenerateActions.follow_controls",
@@ -32,15 +37,56 @@ PURE = {
     "GenerateActions.set_controls",
     "GenerateActions.use_defaults",
     "probe_panel.<locals>.<lambda>",
+    "SweepActions.offer_values",
+    "StripActions.offer_values",
+    "coverage_view.<locals>.<lambda>",
+    "_new_study.<locals>.<lambda>",
+    "wire_reuse.<locals>.<lambda>",
 }
 OPEN_TO_VIEWERS = {
     "Greeting.header",
     "Greeting.disk_note",
     "GenerateActions.follow",
-    "DatasetActions.choices",
-    "DatasetActions.first_page",
-    "DatasetActions.later_page",
-    "DatasetActions.earlier_page",
+    "GenerateActions.adapters_on_offer",
+    "SweepActions.follow",
+    "StripActions.follow",
+    "ReuseActions.from_image",
+    "ReuseActions.from_record",
+    "QueueActions.refresh",
+    "QueueActions.show",  # of their own jobs
+    "wire_picker.<locals>.choices",
+    "DatasetActions.counts",
+    "GridActions.ask",
+    "GridActions.choices",
+    "GridActions.counts",
+    "GridActions.enlarge",
+    "GridActions.save",  # their own filters
+    "GridActions.forget",
+    "GridActions.show",
+    "GroupActions.find",
+    "MapActions.draw",
+    "MapActions.pick",
+    "MapActions.real_sets",
+    "CoverageActions.real_sets",
+    "CoverageActions.show",
+    "BoardActions.show",
+    "ReviewPlanActions.show",
+    "StudyActions.studies",
+    "StudyActions.results",  # of their own studies
+    "StudyFormActions.offers",
+    "TrainActions.choices",
+    "TrainActions.choose",
+    "TrainActions.choose_kind",
+    "TrainActions.choose_preset",
+    "TrainActions.compare",
+    "TrainActions.cost",
+    "TrainActions.refresh",
+    "EvaluateActions.choices",
+    "EvaluateActions.refresh",
+    "EvaluateActions.studies",
+    "EvaluateActions.study",
+    "EvaluateActions.shower.<locals>.show",
+    "wire_downloads.<locals>.asked",
     "ReviewActions.counts",
     "ReviewActions.saliency",
     "ReviewActions.enlarge",
@@ -78,7 +124,7 @@ def handlers(services):
 def call(block_fn, name):
     """What a handler answers a log-in name (None: nobody) when it is called as an endpoint with empty inputs."""
     arguments = [{}] if block_fn.inputs_as_dict else [None] * len(block_fn.inputs)
-    request, event = gr.Request(username=name), gr.EventData(None, {"image_id": "x", "verdict": "accept"})
+    request, event = gr.Request(username=name), gr.EventData(None, dict(EVENT))
     filled, *_ = special_args(block_fn.fn, inputs=arguments, request=request, event_data=event)
     answer = block_fn.fn(*filled)
     return next(answer) if inspect.isgenerator(answer) else answer
@@ -92,8 +138,9 @@ def refusal(block_fn, name):
         said = error.message
     except Exception:
         return None  # it went on, and stumbled over the empty inputs
-    else:
-        said = str([vars(part) for part in answer if isinstance(part, gr.HTML)] if isinstance(answer, tuple) else "")
+    else:  # what is asked all the time says it in band
+        parts = answer if isinstance(answer, tuple) else (answer,)
+        said = str([vars(part) if isinstance(part, gr.HTML) else part for part in parts])
     return said if any(words in said for words in ("may not", "Nobody is logged in", "no user")) else None
 
 

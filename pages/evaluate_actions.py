@@ -119,7 +119,8 @@ class EvaluateActions:
     def studies(self, current: str | None, request: gr.Request) -> Any:
         """The studies there are now."""
         self._look(request)
-        return _choose([(f"{s.name} ({s.num_cells} trainings)", s.name) for s in self._services.augmentation_studies()], current)
+        found = self._services.augmentation_studies()
+        return _choose([(f"{study.name} ({study.num_cells} trainings)", study.name) for study in found], current)
 
     def drawn_study(self, visitor: Visitor, name: str | None) -> "Drawing":
         """A study's panels. Raises DataNotFound."""

@@ -65,7 +65,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
 
 def _run_view() -> dict[str, Any]:
     """The components of the chosen run and of the comparison; `outputs` in the order `refresh` fills them."""
-    with gr.Row(elem_classes="df-run-row"):
+    with gr.Row(elem_classes="df-training-row"):
         head = plain_html("", elem_id="train-head")
         small: dict[str, Any] = {"elem_classes": "df-minor", "scale": 0, "min_width": 80, "interactive": False}
         stop = gr.Button("Stop", elem_id="train-stop", **small)

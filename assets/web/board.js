@@ -49,7 +49,6 @@ function paint() {
   const datas = list();
   empty.hidden = datas.length > 0;
   if (props.value && props.value.empty) empty.querySelector('p').textContent = props.value.empty;
-  root.classList.toggle('is-compact', Boolean(props.compact));
   const keys = new Set(datas.map((data) => data.key));
   for (const [key, card] of cards) if (!keys.has(key)) { card.root.remove(); cards.delete(key); }
   if (!keys.has(current)) current = datas.length ? datas[0].key : null;
@@ -183,7 +182,7 @@ function onKey(event) {
 }
 
 document.addEventListener('keydown', onKey);
-watch(['value', 'compact'], paint);
+watch('value', paint);
 watch('saliency', receiveMaps);
 watch('originals', receiveOriginals);
 watch('verdicts', acknowledge);

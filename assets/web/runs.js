@@ -9,7 +9,7 @@ function row(run, chosen) {
   const button = document.createElement('button');
   button.type = 'button';
   button.dataset.run = run.id;
-  button.className = 'df-run';
+  button.className = 'df-training';
   button.setAttribute('aria-pressed', String(run.id === chosen));
   const add = (className, text) => {
     const part = document.createElement('span');
@@ -18,11 +18,11 @@ function row(run, chosen) {
     button.append(part);
     return part;
   };
-  add('df-run-name', run.name);
-  add('df-run-kind', run.kind);
-  add('df-run-state', run.state).dataset.state = run.state;
-  add('df-run-note', run.note);
-  const bar = add('df-run-bar', '');
+  add('df-training-name', run.name);
+  add('df-training-kind', run.kind);
+  add('df-training-state', run.state).dataset.state = run.state;
+  add('df-training-note', run.note);
+  const bar = add('df-training-bar', '');
   const fill = document.createElement('i');
   fill.style.width = `${Math.round(100 * run.share)}%`;
   bar.append(fill);

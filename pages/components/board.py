@@ -11,7 +11,7 @@ from pages.components.web import read_web
 
 
 def sample_board(
-    *, elem_id: str, empty: str, compact: bool = False, reusable: bool = False, calibration: str = ""
+    *, elem_id: str, empty: str, reusable: bool = False, calibration: str = ""
 ) -> gr.HTML:
     """An empty board. With `table` in its value the cards are cells under headings.
 
@@ -25,7 +25,6 @@ def sample_board(
         js_on_load=read_web("card.js", "table.js", "zoom.js", "board.js"),
         apply_default_css=False,
         elem_id=elem_id,
-        compact=compact,
         reusable=reusable,
         calibration=calibration,
         verdicts={},

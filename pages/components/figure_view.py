@@ -39,7 +39,7 @@ class FigureView:
 
 def figure_view(elem_id: str, alt: str, otherwise: str = "") -> FigureView:
     """An empty figure in the current context, and what stands in its place. alt: what it will show, in words."""
-    with gr.Column(elem_classes="df-figure", elem_id=f"{elem_id}-box"):
+    with gr.Column(elem_classes="df-plot", elem_id=f"{elem_id}-box"):
         plot = gr.Plot(label=alt, show_label=False, container=False, elem_id=elem_id)
         says = plain_html(_said(otherwise), elem_id=f"{elem_id}-says")
         files = gr.HTML(

@@ -42,7 +42,7 @@ def share(run: TrainingRun) -> float:
 
 def head_html(run: TrainingRun, judging: str | None) -> str:
     """The name, the state and what a run finished or why it failed."""
-    lines = [f'<h3>{html.escape(run.name)}</h3> <span class="df-run-state" data-state="{run.state}">{run.state}</span>']
+    lines = [f'<h3>{html.escape(run.name)}</h3> <span class="df-training-state" data-state="{run.state}">{run.state}</span>']
     preset = f"preset {run.settings.get('preset') or 'of the command line'}"
     facts = [_KINDS.get(run.kind, run.kind), preset, _note(run)]
     if run.seconds is not None:
@@ -53,7 +53,7 @@ def head_html(run: TrainingRun, judging: str | None) -> str:
     if run.state == "running" and not run.step:
         lines.append("<p>It loads libraries, pictures and models before its first step: a minute or more.</p>")
     lines += _product_lines(run, judging)
-    return f'<div class="df-run-head">{"".join(lines)}</div>'
+    return f'<div class="df-training-head">{"".join(lines)}</div>'
 
 
 def probes_html(report: RunReport) -> str:

@@ -52,7 +52,7 @@ def test_a_mistake_is_told_beside_start_and_nothing_begins(page):
     expect(page.locator("#train-cost")).to_contain_text("cannot be used")
     page.locator("#train-start").click()
     expect(page.locator(".toast-body").first).to_contain_text("cannot be used")
-    expect(page.locator("#train-runs .df-run")).to_have_count(0)
+    expect(page.locator("#train-runs .df-training")).to_have_count(0)
 
 
 @pytest.mark.slow
@@ -63,10 +63,10 @@ def test_a_lora_is_trained_through_the_page_and_offered_in_generate(page):
     expect(page.locator("#train-cost")).to_contain_text("GB of ")
     page.locator("#train-start").click()
     head = page.locator("#train-head")
-    expect(head.locator(".df-run-state")).to_have_text("running")
+    expect(head.locator(".df-training-state")).to_have_text("running")
     page.reload()  # the run is not the page's
     page.get_by_role("tab", name="Train", exact=True).click()
-    expect(head.locator(".df-run-state")).to_have_text("done", timeout=TRAINING_MS)
+    expect(head.locator(".df-training-state")).to_have_text("done", timeout=TRAINING_MS)
     expect(head).to_contain_text("step 4 of 4")
     expect(page.locator("#train-curves .js-plotly-plot")).to_be_visible()
     with page.expect_download() as saved:

@@ -27,7 +27,7 @@ from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequ
 from dermaflux.generation.facts import PipelineFacts, save_facts
 from dermaflux.generation.nano import NanoConfig, build_nano_pipeline
 from dermaflux.services import Services
-from dermaflux.services.records import Finished
+from dermaflux.services.records import Ended, Finished
 from dermaflux.settings import Settings
 
 DATASET = "crash"
@@ -139,7 +139,7 @@ def look(folder: Path, pipe: Connection, seed: int) -> None:
         services.start()
         jobs = {job.job_id: job for job in services.jobs(USER, limit=10**6)}
         ends = {job_id: list(services.follow(job_id))[-1] for job_id in running}  # they go on by themselves
-        say("jobs", sorted(jobs), len(running), [end for end in ends.values() if end.state != "done"])
+        say("jobs", sorted(jobs), len(running), [end for end in ends.values() if not (isinstance(end, Ended) and end.state == "done")])
         say("checks", [(check.name, check.ok, check.says) for check in services.examine()])
         say("events", [_event(decision) for decision in services.decisions(DATASET)])
         say("images", sorted(_all_images(services)))

@@ -108,7 +108,7 @@ def _pool_row(number: int, rng: random.Random) -> dict[str, object]:
         "measured_num_colours": measured.measurement.num_colours,
         "malignant_probability": measured.prediction.malignant,
         "distance": distance(spec, measured),
-        "agrees": (measured.prediction.malignant >= 0.5) == spec.malignant,
+        "agrees": ((measured.prediction.malignant or 0.0) >= 0.5) == spec.malignant,
         "generated": record.to_dict(),
         "assessment": measured.to_dict(),
     }

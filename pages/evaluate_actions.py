@@ -163,7 +163,7 @@ def _runs_html(runs: Sequence[EvaluationRun]) -> str:
 
 
 def _run_html(run: EvaluationRun) -> str:
-    state = f'<span class="df-run-state" data-state="{run.state}">{run.state}</span>'
+    state = f'<span class="df-training-state" data-state="{run.state}">{run.state}</span>'
     said = html.escape(run.progress or run.why)
     return f"<b>{html.escape(KINDS[run.kind])}</b>, {html.escape(run.title)}: {state} {said}"
 

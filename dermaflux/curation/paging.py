@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, Select, func, literal
+from sqlalchemy import ColumnElement, Select, func, literal
 
 from dermaflux.curation.queries import VerdictScope, passing
 from dermaflux.curation.records import ImageFilter, Order
@@ -41,8 +41,8 @@ def slice_of(
     return query.order_by(*(one.desc() if falling else one.asc() for one in by)).offset(offset).limit(limit)
 
 
-def cursor_of(found: Sequence[Row[Any]], limit: int) -> str | None:
-    """The cursor of the page after one of these (image id, figure); None at the end."""
+def cursor_of(found: Sequence[Any], limit: int) -> str | None:
+    """The cursor of the page after one of these rows (image id, figure); None at the end."""
     if len(found) < limit:
         return None
     image_id, figure = tuple(found[-1])

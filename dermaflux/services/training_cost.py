@@ -1,7 +1,7 @@
 """What a training run will take: memory by arithmetic, time from what runs here took. Honest where it does not know.
 
-The arithmetic counts weights, the adapter with its optimiser, and what the backward pass keeps; it is an estimate, some
-15 % either way. FLUX.1's sizes are those of its published checkpoints. It loads no model and no torch.
+The arithmetic counts weights, the adapter with its optimiser, and what the backward pass keeps; it is an estimate that
+was not held against large models. FLUX.1's sizes are those of its published checkpoints. It loads no model.
 """
 
 import json

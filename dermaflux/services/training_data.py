@@ -34,7 +34,7 @@ def data_flags(kind: str, name: str, folder: Path, values: Mapping[str, Any]) ->
     path = (folder / name).resolve()
     if not name:
         raise DataNotFound("No real pictures are chosen. Take some in with import-real, or name a set.")
-    if Path(name).name != name or not path.exists():
+    if Path(name).name != name or name.startswith(".") or not path.exists():
         raise DataNotFound(f"There are no real pictures named {name!r}. Choose another set.")
     if path.suffix == _MANIFEST:
         if kind == LORA:

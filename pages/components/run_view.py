@@ -42,7 +42,8 @@ def share(run: TrainingRun) -> float:
 
 def head_html(run: TrainingRun, judging: str | None) -> str:
     """The name, the state and what a run finished or why it failed."""
-    lines = [f'<h3>{html.escape(run.name)}</h3> <span class="df-training-state" data-state="{run.state}">{run.state}</span>']
+    state = f'<span class="df-training-state" data-state="{run.state}">{run.state}</span>'
+    lines = [f"<h3>{html.escape(run.name)}</h3> {state}"]
     preset = f"preset {run.settings.get('preset') or 'of the command line'}"
     facts = [_KINDS.get(run.kind, run.kind), preset, _note(run)]
     if run.seconds is not None:

@@ -4,7 +4,9 @@ A new handler that changes something needs no line here. One that only shows thi
 that neither reads nor writes anything kept belongs into PURE. Both lists name what exists, so neither can rot.
 """
 
+import gc
 import inspect
+import warnings
 
 import gradio as gr
 import pytest
@@ -110,7 +112,16 @@ def services(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def handlers(services):
+def let_go():
+    """What Gradio leaves behind is collected here, and not in the middle of a later test that would be blamed."""
+    yield
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        gc.collect()
+
+
+@pytest.fixture(scope="module")
+def handlers(let_go, services):
     """Every registered handler by its name; a handler may be registered many times."""
     found = {}
     for block_fn in build_app(services).fns.values():

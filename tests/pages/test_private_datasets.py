@@ -110,7 +110,7 @@ def test_pages_and_verdicts_refuse_in_band(services):
 
 def test_roles_decide_who_judges_and_who_makes_datasets(services):
     assert "viewer" in verdict_on(services, "vic", "shared")["problem"]
-    assert "make a dataset" in verdict_on(services, "rev", "shared")["problem"]
+    assert "begin the new dataset" in verdict_on(services, "rev", "shared")["problem"]
     with pytest.raises(gr.Error, match="make a dataset"):
         BoardActions(services).create("shared", "", False, as_("rev"))
     BoardActions(services).create("shared", "", False, as_("bob"))

@@ -139,7 +139,8 @@ def look(folder: Path, pipe: Connection, seed: int) -> None:
         services.start()
         jobs = {job.job_id: job for job in services.jobs(USER, limit=10**6)}
         ends = {job_id: list(services.follow(job_id))[-1] for job_id in running}  # they go on by themselves
-        say("jobs", sorted(jobs), len(running), [end for end in ends.values() if not (isinstance(end, Ended) and end.state == "done")])
+        unfinished = [end for end in ends.values() if not (isinstance(end, Ended) and end.state == "done")]
+        say("jobs", sorted(jobs), len(running), unfinished)
         say("checks", [(check.name, check.ok, check.says) for check in services.examine()])
         say("events", [_event(decision) for decision in services.decisions(DATASET)])
         say("images", sorted(_all_images(services)))

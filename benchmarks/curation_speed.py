@@ -23,10 +23,11 @@ from sqlalchemy import Engine, insert
 from dermaflux.curation.export import export_dataset, zip_export
 from dermaflux.curation.export_records import ExportFormat, ExportRequest, ExportTools
 from dermaflux.curation.import_export import import_export
-from dermaflux.curation.records import DecisionRequest, ImageFilter
+from dermaflux.curation.records import DecisionRequest, ImageFilter, Order
 from dermaflux.curation.store import CurationStore, migrate, open_engine
 from dermaflux.curation.tables import ImageRow
 from dermaflux.domain.caption import compose
+from dermaflux.domain.closeness import distance
 from dermaflux.domain.identifiers import new_id
 from dermaflux.domain.lesion import HAM_DIAGNOSES, Diagnosis, LesionSpec, typical_colours
 from dermaflux.domain.records import (
@@ -106,6 +107,8 @@ def _pool_row(number: int, rng: random.Random) -> dict[str, object]:
         "measured_border": measured.measurement.border,
         "measured_num_colours": measured.measurement.num_colours,
         "malignant_probability": measured.prediction.malignant,
+        "distance": distance(spec, measured),
+        "agrees": ((measured.prediction.malignant or 0.0) >= 0.5) == spec.malignant,
         "generated": record.to_dict(),
         "assessment": measured.to_dict(),
     }
@@ -214,6 +217,12 @@ def _measure_pages(store: CurationStore) -> None:
             ),
         ),
         "words in the caption": lambda: store.page("large", ImageFilter(text="jagged melanoma")),
+        "the classifier disagrees": lambda: store.page("large", ImageFilter(agrees=False)),
+        **{
+            f"sorted, {order}": lambda order=order: store.page("large", ImageFilter(order=order))
+            for order in Order
+            if order is not Order.NEWEST
+        },
     }
     for label, query in queries.items():
         line(f"page of 120: {label}", timed(query))

@@ -14,7 +14,15 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from typing import Any
 
-from dermaflux.cli import classifier_commands, commands, dataset_commands, store_commands
+from dermaflux.cli import (
+    classifier_commands,
+    commands,
+    dataset_commands,
+    store_commands,
+    study_commands,
+    user_commands,
+    worker_commands,
+)
 from dermaflux.cli.parsing import PROGRAM, HelpShown, parse
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.services import Services
@@ -43,10 +51,21 @@ _MODULES: Mapping[type, str] = {
     commands.Artefacts: "evaluating",
     commands.Coverage: "evaluating",
     commands.Probe: "probing",
+    study_commands.StudyResults: "studying",
+    study_commands.StudyExport: "studying",
+    study_commands.StudyRemove: "studying",
     commands.Duplicates: "duplicating",
     commands.ImportReal: "importing",
     commands.Purge: "retaining",
     commands.Forget: "retaining",
+    worker_commands.Worker: "working",
+    user_commands.UsersAdd: "users",
+    user_commands.UsersList: "users",
+    user_commands.UsersRole: "users",
+    user_commands.UsersPassword: "users",
+    user_commands.UsersDisable: "users",
+    user_commands.UsersEnable: "users",
+    user_commands.UsersKey: "users",
 }
 
 

@@ -22,7 +22,7 @@ from PIL import Image, PngImagePlugin, UnidentifiedImageError
 from dermaflux import __version__
 from dermaflux.domain.errors import DataNotFound, ImageNotReadable, InvalidRequest
 from dermaflux.domain.lesion import LesionSpec
-from dermaflux.domain.records import DISCLAIMER, GeneratedImage
+from dermaflux.domain.records import DISCLAIMER, GeneratedImage, ModelIdentity, SamplingRequest
 
 CHUNK = "dermaflux"
 XMP_CHUNK = "XML:com.adobe.xmp"
@@ -96,6 +96,33 @@ class Provenance:
                 del fields[name]
         return hashlib.sha256(_json(fields).encode()).hexdigest()
 
+    @property
+    def drawing_sha256(self) -> str:
+        """What was asked of which weights by which version: the same for records whose pixels must be the same."""
+        fields = self.to_dict()
+        for name in ("created_at", "statement", "pixels_sha256", "licence"):
+            del fields[name]
+        return hashlib.sha256(_json(fields).encode()).hexdigest()
+
+    @property
+    def request(self) -> SamplingRequest:
+        """The request of one image that gives these pixels again. Raises InvalidRequest for a record of bad values."""
+        try:
+            return SamplingRequest(
+                caption=self.caption,
+                spec=self.spec,
+                seed=self.seed,
+                num_steps=self.steps,
+                guidance_scale=self.guidance_scale,
+                contrast_scale=self.contrast_scale,
+                size_px=self.size_px,
+                model=self.model,
+                adapter=self.adapter,
+                adapter_weight=1.0 if self.adapter_weight is None else self.adapter_weight,
+            )
+        except (TypeError, AttributeError) as error:
+            raise InvalidRequest(f"The record is incomplete or damaged ({error}).") from error
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inspection:
@@ -108,12 +135,20 @@ class Inspection:
 
 def from_generated(generated: GeneratedImage, created_at: datetime | None = None) -> Provenance:
     """The record of a finished sample; `created_at` (aware) defaults to now."""
-    request, identity = generated.request, generated.identity
     moment = (created_at or datetime.now(UTC)).astimezone(UTC)
+    return replace(
+        expected_of(generated.request, generated.identity, generated.seed),
+        created_at=moment.isoformat(timespec="seconds"),
+        pixels_sha256=hash_pixels(generated.image),
+    )
+
+
+def expected_of(request: SamplingRequest, identity: ModelIdentity, seed: int) -> Provenance:
+    """The record an image of a resolved request will have, but for its time and its pixels."""
     return Provenance(
         caption=request.caption,
         spec=request.spec,
-        seed=generated.seed,
+        seed=seed,
         steps=request.num_steps,
         guidance_scale=request.guidance_scale,
         size_px=request.size_px,
@@ -126,8 +161,6 @@ def from_generated(generated: GeneratedImage, created_at: datetime | None = None
         contrast_scale=request.contrast_scale if request.spec else None,
         precision=identity.precision or None,
         licence=identity.licence,
-        created_at=moment.isoformat(timespec="seconds"),
-        pixels_sha256=hash_pixels(generated.image),
     )
 
 

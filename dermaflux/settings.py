@@ -16,6 +16,12 @@ from dermaflux.domain.errors import InvalidRequest
 
 PREFIX = "DERMAFLUX_"
 _REPOSITORY = Path(__file__).resolve().parents[1]
+SPACE_VOLUME = Path("/data")  # where a bucket is mounted into a Space
+
+
+def on_space() -> bool:
+    """Whether this is a Hugging Face Space. Gradio asks for both variables before it takes log-ins for real."""
+    return bool(os.environ.get("SPACE_ID")) and os.environ.get("SYSTEM") == "spaces"
 
 
 class Settings(BaseSettings):
@@ -46,6 +52,10 @@ class Settings(BaseSettings):
     """The embedded weights."""
     max_waiting: int = Field(default=64, ge=1, le=10_000)
     """How many requests may wait before new ones are refused."""
+    worker: bool = True
+    """off: the app does no jobs itself; `python -m dermaflux worker` does, here or on another machine."""
+    worker_timeout_s: float = Field(default=30.0, ge=1, le=3600)
+    """A worker not heard of for so long counts as dead, and its job goes back to the queue."""
     c2pa_cert: Path | None = None
     """A certificate chain in PEM: what is exported is then signed (C2PA). Needs c2pa_key and c2pa-python."""
     c2pa_key: Path | None = None
@@ -56,6 +66,34 @@ class Settings(BaseSettings):
     """How much the data folder may hold; near it a warning is shown, at it nothing new is made."""
     purge_rejected_after_days: int | None = Field(default=None, ge=0)
     """Remove images so many days after they were rejected everywhere; without it they stay."""
+    auth: Literal["none", "local", "proxy", "spaces"] = Field(
+        default_factory=lambda: "spaces" if on_space() else "none"
+    )
+    """Who may come in: none is one local user, local has accounts here, proxy trusts a header, spaces is HF OAuth."""
+    session_hours: float = Field(default=12.0, gt=0, le=24 * 90)
+    """How long a log-in lasts."""
+    proxy_header: str = "X-Forwarded-User"
+    """With auth=proxy: the header in which the reverse proxy names the user."""
+    proxy_addresses: str = "127.0.0.1,::1"
+    """With auth=proxy: the addresses or networks, with commas between, whose header is believed."""
+    admins: str = ""
+    """With auth=proxy or spaces: administrators' names, with commas between; on Spaces also the owner."""
+    curators: str = ""
+    """With auth=proxy or spaces: curators' names."""
+    reviewers: str = ""
+    """With auth=proxy or spaces: reviewers' names."""
+    default_role: Literal["viewer", "reviewer"] = "viewer"
+    """With auth=proxy or spaces: the role of everybody else who is logged in."""
+    mcp: bool = False
+    """Also answer MCP clients, at /gradio_api/mcp."""
+    volume_dir: Path | None = Field(
+        default_factory=lambda: SPACE_VOLUME if on_space() and SPACE_VOLUME.is_dir() else None
+    )
+    """A durable folder that database and images are copied to and restored from, where the disk itself is not kept."""
+    backup_minutes: float = Field(default=5.0, gt=0)
+    """How often they are copied there."""
+    compile_ahead: bool = False
+    """On ZeroGPU: compile the transformer once at start, which takes minutes and makes every step faster."""
     host: str | None = None
     """The address to serve on; without it Gradio's own choice (GRADIO_SERVER_NAME or 127.0.0.1)."""
     port: int = Field(default=7860, ge=1, le=65535)
@@ -73,6 +111,16 @@ class Settings(BaseSettings):
                 )
         return values
 
+    @model_validator(mode="after")
+    def _spaces_only_on_spaces(self) -> Self:
+        """Elsewhere log-ins of Spaces are a mock that anybody can pass, with a constant secret."""
+        if self.auth == "spaces" and not on_space():
+            raise InvalidRequest(
+                "DERMAFLUX_AUTH is spaces, but this is no Space (SPACE_ID and SYSTEM=spaces are not set), where such "
+                "log-ins prove nothing. Use local, or proxy."
+            )
+        return self
+
     @classmethod
     def load(cls, **overrides: Any) -> Self:
         """The settings of this process; InvalidRequest in one line when a value does not belong."""
@@ -89,6 +137,11 @@ class Settings(BaseSettings):
     def resolved_database_url(self) -> str:
         """The database URL that is used."""
         return self.database_url or f"sqlite:///{(self.data_dir / 'dermaflux.db').resolve()}"
+
+    @property
+    def is_shared(self) -> bool:
+        """Whether processes on several machines may use the database."""
+        return not self.resolved_database_url.startswith("sqlite")
 
     @property
     def resolved_images_url(self) -> str:

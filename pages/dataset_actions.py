@@ -1,4 +1,4 @@
-"""What the Dataset tab does: pages of stored images by verdict, and the export."""
+"""What the Dataset tab does: counts, the export, and taking an export back in."""
 
 import html
 from pathlib import Path
@@ -6,22 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
-from dermaflux.domain.records import StoredImage
-from pages.components.card_view import Card, requested_of, stored_card
-from pages.components.pictures import thumbnail_uri
-from pages.page import in_words, user_of
+from dermaflux.domain.errors import InvalidRequest
+from dermaflux.domain.roles import Role
+from pages.components.dataset_picker import counts_html
+from pages.page import in_words, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
 
-PAGE_SIZE = 60
-FILTERS = (
-    ("Accepted", "accept"),
-    ("Rejected", "reject"),
-    ("Unsure", "unsure"),
-    ("To review", "undecided"),
-    ("All", "all"),
-)
 FORMATS = (
     ("Image folder + metadata.jsonl", "imagefolder"),
     ("Parquet (datasets)", "parquet"),
@@ -29,73 +21,39 @@ FORMATS = (
     ("DICOM", "dicom"),
     ("COCO with lesion masks", "coco"),
 )
-_EMPTY = {
-    "accept": "Nothing accepted yet. Accept good samples in the Generate tab, or under To review.",
-    "reject": "Nothing rejected.",
-    "unsure": "Nothing marked unsure.",
-    "undecided": "Everything has been reviewed.",
-    "all": "No image has been generated yet.",
-}
-
-
-# Where a visitor is in a list: the cursors of the pages up to the shown one, and that of the next, if any.
-Place = dict[str, Any]
-FIRST_PLACE: Place = {"trail": [None], "next": None}
 
 
 class DatasetActions:
     """The handlers of one tab."""
 
-    def __init__(self, services: "Services", *, page_size: int) -> None:
+    def __init__(self, services: "Services") -> None:
         self._services = services
-        self._page_size = page_size
 
     @in_words
-    def choices(self, current: str) -> Any:
-        """The datasets there are now. The field keeps its value: the visitor may have chosen another one meanwhile."""
-        names = self._services.datasets()
-        return gr.Dropdown(choices=sorted({*names, current}))
+    def counts(self, dataset: str, request: gr.Request) -> str:
+        """How many images stand where, as far as the visitor may see it."""
+        visitor = visitor_of(self._services, request).require(Role.VIEWER, "look at a dataset")
+        self._services.open_dataset(dataset, visitor)
+        return counts_html(self._services.counts(dataset, viewer=visitor.name))
 
     @in_words
-    def first_page(self, dataset: str, shown: str, request: gr.Request) -> tuple[Any, ...]:
-        """The newest images of a verdict."""
-        return self._page(dataset, shown, FIRST_PLACE["trail"], user_of(request))
-
-    @in_words
-    def later_page(self, dataset: str, shown: str, place: Place, request: gr.Request) -> tuple[Any, ...]:
-        """The page after the one that is shown."""
-        return self._page(dataset, shown, [*place["trail"], place["next"]], user_of(request))
-
-    @in_words
-    def earlier_page(self, dataset: str, shown: str, place: Place, request: gr.Request) -> tuple[Any, ...]:
-        """The page before the one that is shown."""
-        return self._page(dataset, shown, place["trail"][:-1] or FIRST_PLACE["trail"], user_of(request))
-
-    @in_words
-    def export(self, dataset: str, layout: str) -> tuple[str, str]:
+    def export(self, dataset: str, layout: str, request: gr.Request) -> tuple[str, str]:
         """A zip of the accepted images in the layout asked for: its path, and a line on it."""
+        visitor = visitor_of(self._services, request).require(Role.CURATOR, "export a dataset")
+        self._services.open_dataset(dataset, visitor)
         path = self._services.export_zip(dataset, layout)
         return str(path), f"{html.escape(path.name)} is ready. For training splits only."
 
-    def _page(self, dataset: str, shown: str, trail: list[str | None], viewer: str) -> tuple[Any, ...]:
-        page = self._services.page(
-            dataset, verdict=shown, after=trail[-1], limit=self._page_size, viewer=viewer
+    @in_words
+    def take_in(self, dataset: str, source: str | None, request: gr.Request) -> tuple[str, Any]:
+        """Take an exported zip back in, in words; the file is let go when it is in."""
+        visitor = visitor_of(self._services, request).require(Role.CURATOR, "take a dataset in")
+        if not source:
+            raise InvalidRequest("No file was chosen. Drop an exported zip first.")
+        self._services.open_for_verdicts(dataset, visitor)
+        report = self._services.import_zip(Path(source), dataset)
+        words = (
+            f"{report.num_images:,} images are in, {report.num_new_images:,} of them new here, with "
+            f"{report.num_decisions:,} verdicts."
         )
-        cards = [self._card(stored) for stored in page.images]
-        before = self._page_size * (len(trail) - 1)
-        text = f"{before + 1}–{before + len(cards)} of {page.total}" if cards else ""
-        return (
-            {"job": None, "cards": cards, "empty": _EMPTY[shown]},
-            {"trail": trail, "next": page.next_after},
-            f'<span class="df-place">{text}</span>',
-            gr.Button(interactive=len(trail) > 1),
-            gr.Button(interactive=page.next_after is not None),
-        )
-
-    def _card(self, stored: StoredImage) -> Card:
-        asked = requested_of(stored)
-        title = asked.diagnosis.label.capitalize() if asked else "Free text"
-        picture = thumbnail_uri(Path(stored.path))
-        return stored_card(stored, key=stored.image_id, title=title, picture=picture) | {
-            "is_thumbnail": True
-        }
+        return words, None

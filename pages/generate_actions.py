@@ -4,52 +4,30 @@ No layout here, and no error handling beyond `in_words`.
 """
 
 import random
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from dermaflux.domain.caption import parse
-from dermaflux.domain.errors import DataNotFound, InvalidRequest
+from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import MAX_SEED, SamplingRequest
-from dermaflux.services.records import Finished, GenerationJob, JobEvent
-from pages.components.caption_text import FOLLOWS, CaptionNote, is_edited, note_on, requested_spec
+from dermaflux.domain.roles import Role
+from pages.components.caption_text import FOLLOWS, CaptionNote, is_edited, note_on
 from pages.components.followers import Followers
 from pages.components.job_view import JobView
-from pages.components.lesion_controls import LesionControls, readout_values, values_of
-from pages.components.sampling_controls import SamplingControls, sampling_values, whole
-from pages.page import in_words, user_of
+from pages.components.lesion_controls import readout_values, values_of
+from pages.components.sampling_controls import sampling_values
+from pages.followed_jobs import job_of, with_verdict
+from pages.generate_controls import GenerateControls, Values
+from pages.page import in_words, visitor_of
+from pages.review import ReviewActions
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
 
-Values = Mapping[Any, Any]
 Shown = tuple[Any, Any]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GenerateControls:
-    """Everything at the left of the tab, and the job the browser remembers."""
-
-    lesion: LesionControls
-    sampling: SamplingControls
-    caption: gr.Textbox
-    note: gr.HTML
-    composed: gr.State
-    variation: gr.State
-    compose: gr.Button
-    reword: gr.Button
-    to_sliders: gr.Button
-    generate: gr.Button
-    stop: gr.Button
-    last_job: gr.BrowserState
-
-    @property
-    def request_inputs(self) -> list[Any]:
-        """The components a SamplingRequest is read from."""
-        return [*self.lesion.inputs, *self.sampling.inputs, self.caption]
 
 
 class GenerateActions:
@@ -109,17 +87,17 @@ class GenerateActions:
         return sampling_values(self._services.resolve(asked), model)
 
     @in_words
+    def adapters_on_offer(self, request: gr.Request) -> Any:
+        """The adapters there are now; what is chosen stays."""
+        visitor_of(self._services, request).require(Role.VIEWER, "look at the adapters")
+        return gr.Dropdown(choices=[adapter.name for adapter in self._services.adapters()])
+
+    @in_words
     def submit(self, values: Values, request: gr.Request) -> tuple[str, int]:
         """Queue what the controls ask for: the job's id, and the seed that is used."""
-        c = self._controls
-        keep = values[c.sampling.keep_seed]
-        seed = whole("The seed", values[c.sampling.seed]) if keep else random.randrange(MAX_SEED)
-        caption = values[c.caption]
-        spec = requested_spec(caption, c.lesion.spec(values)) if caption.strip() else None
-        sampling = SamplingRequest(
-            caption=caption, spec=spec, seed=seed, **c.sampling.fields(values)
-        )
-        return self._services.submit_generation(user_of(request), sampling).job_id, seed
+        visitor = visitor_of(self._services, request).require(Role.REVIEWER, "generate images")
+        sampling = self._controls.read(values, may_draw_seed=True)
+        return self._services.submit_generation(visitor.name, sampling).job_id, sampling.seed
 
     @in_words
     def follow(self, job_id: str | None, dataset: str, request: gr.Request) -> Iterator[Shown]:
@@ -127,8 +105,9 @@ class GenerateActions:
 
         A visitor has one board: the follower of an earlier job leaves as soon as a later one has come.
         """
-        job = self._job(job_id)
-        if job is None:
+        visitor = visitor_of(self._services, request).require(Role.VIEWER, "see samples")
+        job = job_of(self._services, job_id, request)
+        if job is None or job.sweep is not None:
             yield gr.skip(), gr.skip()
             return
         with self._followers.only_one(request.session_hash) as is_latest:
@@ -137,27 +116,22 @@ class GenerateActions:
             for event in self._services.follow(job.job_id):
                 if not is_latest():
                     return
-                view.apply(self._with_verdict(event, dataset))
+                view.apply(with_verdict(self._services, event, dataset, visitor))
                 yield view.value(), gr.Button(interactive=False) if view.ended else gr.skip()
 
     @in_words
-    def stop(self, job_id: str | None) -> None:
-        """Stop the job within a step; what is finished stays."""
-        if job_id:
-            self._services.cancel(job_id)
+    def stop(self, job_id: str | None, request: gr.Request) -> None:
+        """Stop one's own job within a step; what is finished stays."""
+        visitor_of(self._services, request).require(Role.REVIEWER, "stop a job")
+        if job := job_of(self._services, job_id, request):
+            self._services.cancel(job.job_id)
+
+    @in_words
+    def undo(self, dataset: str, request: gr.Request) -> list[Any]:
+        """Take back the visitor's last verdict, on whichever of the three boards it is shown, and the counts."""
+        shown, counts = ReviewActions(self._services).undo(dataset, request)
+        return [shown, shown, shown, counts]
 
     def _composed(self, spec: LesionSpec, variation: int | None) -> list[Any]:
         text = self._services.compose_caption(spec, variation)
         return [text, text]
-
-    def _job(self, job_id: str | None) -> GenerationJob | None:
-        try:
-            return self._services.job(job_id) if job_id else None
-        except DataNotFound:  # the browser remembers a job of another database
-            return None
-
-    def _with_verdict(self, event: JobEvent, dataset: str) -> JobEvent:
-        if not isinstance(event, Finished) or dataset not in self._services.datasets():
-            return event
-        stored = self._services.image(event.stored.image_id, dataset)
-        return replace(event, stored=stored)

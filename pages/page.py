@@ -1,4 +1,4 @@
-"""What every page shares: errors in words, the name of the queue for followers, the disclaimer, the reviewer.
+"""What every page shares: errors in words, the name of the queue for followers, the disclaimer, who asks.
 
 The only place where a DermaFluxError becomes something a visitor reads. It knows no tab.
 """
@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import gradio as gr
+from starlette.requests import HTTPConnection
 
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.domain.records import DISCLAIMER
 from dermaflux.domain.roles import Visitor
-from dermaflux.services.visiting import LOCAL_USER
+from pages.admission import admitted_name
 from pages.components.web import plain_html
 
 if TYPE_CHECKING:
@@ -54,14 +55,13 @@ def in_words(handler: Callable[Params, Result]) -> Callable[Params, Result]:
     return call
 
 
-def user_of(request: gr.Request | None) -> str:
-    """Who asks: the name they logged in with, or the one local user of an app without log-in."""
-    return (request.username if request else None) or LOCAL_USER
-
-
 def visitor_of(services: "Services", request: gr.Request | None) -> Visitor:
-    """Who asks, with their role. Every handler that changes or shows anything asks this itself: an endpoint that no
-    page shows can still be called."""
+    """Who asks, with their role; raises NotAllowed for nobody where one has to log in.
+
+    Every handler that changes or shows anything asks this itself: an endpoint that no page shows can still be called.
+    """
+    if isinstance(request, HTTPConnection):  # how Gradio's MCP server calls what is not queued
+        return services.visitor(admitted_name(request))
     return services.visitor(request.username if request else None)
 
 

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
+from dermaflux.domain.roles import Role
 from dermaflux.services.records import ProbeRequest, ProbeStep
 from pages.components.web import plain_html
-from pages.page import IN_WORDS, in_words
+from pages.page import IN_WORDS, in_words, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -32,16 +33,16 @@ def probe_panel(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> None
         size = gr.Dropdown(_SIZES, value=_SIZES[0][1], label="Learned from", elem_id="probe-size")
         button = gr.Button("Does it help?", elem_id="probe", min_width=120, scale=0)
         stop = gr.Button("Stop", elem_id="probe-stop", min_width=60, scale=0, interactive=False)
-        report = plain_html(_line(_NOTE), elem_id="probe-report")
+        report = plain_html(line(_NOTE), elem_id="probe-report")
     table = plain_html("", elem_id="probe-table")
     tab.select(actions.choices, real, [real, report], **IN_WORDS)
     running = button.click(
         actions.probe, [dataset, real, size], [report, table, stop], show_progress="hidden", api_visibility="private",
         concurrency_id=PROBE_QUEUE, concurrency_limit=1,
     )  # fmt: skip
-    running.failure(lambda: _line(_NOTE), None, report, **IN_WORDS)
+    running.failure(lambda: line(_NOTE), None, report, **IN_WORDS)
     running.then(lambda: _stop_button(False), None, stop, **IN_WORDS)
-    stop.click(lambda: (_line(_STOPPED), _stop_button(False)), None, [report, stop], cancels=running, **IN_WORDS)
+    stop.click(lambda: (line(_STOPPED), _stop_button(False)), None, [report, stop], cancels=running, **IN_WORDS)
 
 
 class ProbeActions:
@@ -51,25 +52,31 @@ class ProbeActions:
         self._services = services
 
     @in_words
-    def choices(self, current: str | None) -> tuple[Any, Any]:
+    def choices(self, current: str | None, request: gr.Request) -> tuple[Any, Any]:
         """The sets of real pictures there are now, and what to do when there is none."""
+        visitor_of(self._services, request).require(Role.VIEWER, "see the sets of real pictures")
         names = self._services.real_sets()
         value = current if current in names else next(iter(names), None)
-        return gr.Dropdown(choices=names, value=value), gr.skip() if names else _line(_NO_REAL)
+        return gr.Dropdown(choices=names, value=value), gr.skip() if names else line(_NO_REAL)
 
     @in_words
-    def probe(self, dataset: str, real: str | None, num_real: int) -> Iterator[tuple[Any, Any, Any]]:
+    def probe(
+        self, dataset: str, real: str | None, num_real: int, request: gr.Request
+    ) -> Iterator[tuple[Any, Any, Any]]:
         """How far it is, then the answer as a sentence and a table."""
-        yield _line("Beginning ..."), "", _stop_button(True)
-        request = ProbeRequest(dataset=dataset, real=self._services.real_set(real), num_real=num_real or None)
-        for event in self._services.probe(request):
+        visitor = visitor_of(self._services, request).require(Role.CURATOR, "train a head on a dataset")
+        self._services.open_dataset(dataset, visitor)
+        yield line("Beginning ..."), "", _stop_button(True)
+        asked = ProbeRequest(dataset=dataset, real=self._services.real_set(real), num_real=num_real or None)
+        for event in self._services.probe(asked):
             if isinstance(event, ProbeStep):
-                yield _line(_progress(event)), gr.skip(), gr.skip()
+                yield line(progress(event)), gr.skip(), gr.skip()
             else:
-                yield _line(event.headline), _table(event), gr.skip()
+                yield line(event.headline), _table(event), gr.skip()
 
 
-def _progress(step: ProbeStep) -> str:
+def progress(step: ProbeStep) -> str:
+    """How far long work is, in words."""
     return f"{step.doing}: {step.done:,} of {step.total:,}" if step.total else f"{step.doing} ..."
 
 
@@ -89,7 +96,8 @@ def _row(name: str, figure: Any, num_held_out: int, num_added: int) -> str:
     )
 
 
-def _line(text: str) -> str:
+def line(text: str) -> str:
+    """A line of status as HTML."""
     return f'<span role="status">{html.escape(text)}</span>'
 
 

@@ -1,4 +1,4 @@
-"""Verdicts on a board: decide, undo, saliency, enlarge. The Generate and the Dataset tab share these handlers.
+"""Verdicts on a board: decide, undo, saliency, enlarge. The boards of sample cards share these handlers.
 
 A verdict is painted by the board first; what is sent back by image id is what the store holds, or why it refused.
 """
@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dermaflux.domain.errors import DermaFluxError, NotMeasurable
+from dermaflux.domain.roles import Role, Visitor
 from pages.components.card_view import saliency_note
 from pages.components.dataset_picker import counts_html
 from pages.components.pictures import overlay_uri, picture_uri
-from pages.page import IN_WORDS, QUICK, in_words, user_of
+from pages.page import IN_WORDS, QUICK, in_words, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -32,7 +33,8 @@ class ReviewActions:
         Not queued, which halves the time of a verdict, so a refusal goes to the board instead of to a notice.
         """
         try:
-            stored = self._services.decide(dataset, evt.image_id, user_of(request), evt.verdict)
+            visitor = may_judge(self._services, request, dataset)
+            stored = self._services.decide(dataset, evt.image_id, visitor.name, evt.verdict)
             return gr.HTML(verdicts={stored.image_id: stored.verdict}), self.counts(dataset, request)
         except DermaFluxError as error:
             return gr.HTML(refusals={evt.image_id: str(error)}), gr.skip()
@@ -40,13 +42,16 @@ class ReviewActions:
     @in_words
     def undo(self, dataset: str, request: gr.Request) -> tuple[Any, str]:
         """Take back the visitor's last verdict in the dataset."""
-        undone = self._services.undo(dataset, user_of(request))
+        visitor = visitor_of(self._services, request).require(Role.REVIEWER, "take back a verdict")
+        self._services.open_dataset(dataset, visitor)
+        undone = self._services.undo(dataset, visitor.name)
         gr.Info("The last verdict was taken back.", duration=3)
         return gr.HTML(verdicts={undone.image_id: undone.verdict}), self.counts(dataset, request)
 
     @in_words
-    def saliency(self, evt: gr.EventData) -> Any:
+    def saliency(self, evt: gr.EventData, request: gr.Request) -> Any:
         """The map of where the classifier looked and how far it can be believed, by image id."""
+        visitor_of(self._services, request).require(Role.VIEWER, "see a saliency map")
         found = self._services.explain(evt.image_id)
         if found.overlay is None:
             raise NotMeasurable(str(found.refused))
@@ -54,8 +59,9 @@ class ReviewActions:
         return gr.HTML(saliency={evt.image_id: shown})
 
     @in_words
-    def enlarge(self, evt: gr.EventData) -> Any:
+    def enlarge(self, evt: gr.EventData, request: gr.Request) -> Any:
         """The stored picture itself in place of its thumbnail, by image id."""
+        visitor_of(self._services, request).require(Role.VIEWER, "see images")
         return gr.HTML(
             originals={evt.image_id: picture_uri(self._services.image_path(evt.image_id))}
         )
@@ -63,7 +69,19 @@ class ReviewActions:
     @in_words
     def counts(self, dataset: str, request: gr.Request) -> str:
         """The counts of a dataset as HTML, as far as the visitor may see them."""
-        return counts_html(self._services.counts(dataset, viewer=user_of(request)))
+        visitor = visitor_of(self._services, request).require(Role.VIEWER, "see a dataset")
+        self._services.open_dataset(dataset, visitor)
+        return counts_html(self._services.counts(dataset, viewer=visitor.name))
+
+
+def may_judge(services: "Services", request: gr.Request | None, dataset: str) -> Visitor:
+    """The visitor, when they may judge in a dataset; a new one is made with its first verdict, which takes a curator.
+
+    Raises NotAllowed, or DataNotFound for somebody else's private one.
+    """
+    visitor = visitor_of(services, request).require(Role.REVIEWER, "judge images")
+    services.open_for_verdicts(dataset, visitor)
+    return visitor
 
 
 def wire_review(
@@ -72,13 +90,15 @@ def wire_review(
     board: gr.HTML,
     dataset: gr.Dropdown,
     counts: gr.HTML,
-    undo: gr.Button,
+    undo: gr.Button | None,
     app: gr.Blocks,
 ) -> None:
-    """Connect a board, its dataset picker, its counts and its undo button."""
+    """Connect a board, its dataset picker, its counts and its undo button; None: another board has these connected."""
     board.decided(actions.decide, dataset, [board, counts], **QUICK, **_EACH)
     board.undone(actions.undo, dataset, [board, counts], **IN_WORDS, **_EACH)
     board.saliency(actions.saliency, None, board, **IN_WORDS, **_EACH)
     board.enlarged(actions.enlarge, None, board, **IN_WORDS, **_EACH)
+    if undo is None:
+        return
     undo.click(actions.undo, dataset, [board, counts], **IN_WORDS, **_EACH)
     gr.on([app.load, dataset.change], actions.counts, dataset, counts, **IN_WORDS)

@@ -1,14 +1,17 @@
 """The one page: header, notice, tabs. Each tab is built by its own module; this one only sets them side by side."""
 
 import html
+import os
 from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from pages import about, dataset, generate
+from dermaflux.domain.roles import Role, Visitor
+from pages import about, accounts, curate, dataset, evaluate, generate, study, train
 from pages.api import add_api
 from pages.components.web import plain_html, read_web
-from pages.page import IN_WORDS, disclaimer
+from pages.page import IN_WORDS, disclaimer, in_words, visitor_of
+from pages.reuse import wire_reuse
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -23,16 +26,32 @@ def build_app(services: "Services") -> gr.Blocks:
     with gr.Blocks(
         title=TITLE, analytics_enabled=False, delete_cache=(3600, _KEEP_CACHE_S), fill_width=True
     ) as app:
-        plain_html(_header(services.settings.model))
+        greeting = Greeting(services)
+        header = plain_html(greeting.html(None), elem_id="header")
+        if accounts.has_accounts(services.settings.auth):
+            app.load(greeting.header, outputs=header, **IN_WORDS)
+        if services.settings.auth == "spaces" and os.environ.get("OAUTH_CLIENT_ID"):
+            gr.LoginButton(size="sm", elem_id="log-in", min_width=200)
         disclaimer()
         disk_note = plain_html("", elem_id="disk-note")
-        app.load(lambda: disk_note_html(services.disk_use()), outputs=disk_note, **IN_WORDS)
+        app.load(greeting.disk_note, outputs=disk_note, **IN_WORDS)
         add_api(services)
-        with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Generate", id="generate"):
-                generate.build(services, app)
+        with gr.Tabs(elem_id="tabs") as tabs:
+            with gr.Tab("Generate", id="generate") as generate_tab:
+                reuse = generate.build(services, app, generate_tab)
+            with gr.Tab("Curate", id="curate") as curate_tab:
+                wire_reuse(reuse, curate.build(services, app, curate_tab), tabs)
             with gr.Tab("Dataset", id="dataset") as dataset_tab:
                 dataset.build(services, app, dataset_tab)
+            with gr.Tab("Study", id="study") as study_tab:
+                study.build(services, study_tab)
+            with gr.Tab("Train", id="train") as train_tab:
+                train.build(services, app, train_tab)
+            with gr.Tab("Evaluate", id="evaluate") as evaluate_tab:
+                evaluate.build(services, app, evaluate_tab)
+            if accounts.has_accounts(services.settings.auth):
+                with gr.Tab("Account", id="account") as account_tab:
+                    accounts.build(services, app, account_tab)
             with gr.Tab("About and limits", id="about"):
                 about.build()
     return app
@@ -44,5 +63,31 @@ def disk_note_html(use: "DiskUse | None") -> str:
     return f'<p class="df-notice" role="alert"><span>{html.escape(warning)}</span></p>' if warning else ""
 
 
-def _header(model: str) -> str:
-    return read_web("header.html").replace("{{model}}", html.escape(model))
+class Greeting:
+    """The top of the page as a visitor sees it: who is logged in, and what is said about the disk."""
+
+    def __init__(self, services: "Services") -> None:
+        self._services = services
+
+    @in_words
+    def header(self, request: gr.Request) -> str:
+        """The header with the visitor's own corner."""
+        return self.html(visitor_of(self._services, request).require(Role.VIEWER, "see the page"))
+
+    @in_words
+    def disk_note(self, request: gr.Request) -> str:
+        """What is said about the disk, to whom it concerns."""
+        visitor = visitor_of(self._services, request).require(Role.VIEWER, "see the page")
+        return disk_note_html(self._services.disk_use()) if visitor.role.includes(Role.REVIEWER) else ""
+
+    def html(self, visitor: Visitor | None) -> str:
+        """The header; without a visitor the corner stays empty."""
+        model = html.escape(self._services.settings.model)
+        corner = _corner(visitor, can_log_out=self._services.settings.auth == "local") if visitor else ""
+        return read_web("header.html").replace("{{model}}", model).replace("{{account}}", corner)
+
+
+def _corner(visitor: Visitor, *, can_log_out: bool) -> str:
+    who = f"<b>{html.escape(visitor.name)}</b><span>{visitor.role}</span>"
+    leave = '<button type="submit">Log out</button>' if can_log_out else ""
+    return f'<form class="df-account" method="post" action="logout" aria-label="Your account">{who}{leave}</form>'

@@ -198,34 +198,40 @@ def data_dir() -> Path:
 
 
 @pytest.fixture(scope="session")
-def start_app(tiny_models):
+def start_app(tiny_models, run_program):
     """Start the real app in its own process on a free port: `with start_app(data_dir, max_waiting=2) as url`."""
+    return lambda data_dir, **settings: run_program("app.py", data_dir, **({"models_dir": tiny_models} | settings))
+
+
+@pytest.fixture(scope="session")
+def run_program():
+    """Start a program that serves the app: `with run_program("app.py", data_dir, max_waiting=2) as url`."""
     import socket
     import sys
     import time
     import urllib.request
 
     @contextlib.contextmanager
-    def running(data_dir, **settings):
+    def running(program, data_dir, **settings):
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        wanted = {"data_dir": data_dir, "models_dir": tiny_models, "device": "cpu", "host": "127.0.0.1", "port": port}
+        wanted = {"data_dir": data_dir, "device": "cpu", "host": "127.0.0.1", "port": port}
         variables = {f"DERMAFLUX_{name.upper()}": str(value) for name, value in (wanted | settings).items()}
         clean = {name: value for name, value in os.environ.items() if not name.startswith("DERMAFLUX_")}
         url, log_path = f"http://127.0.0.1:{port}", Path(f"{data_dir}-{port}.log")
         with log_path.open("w") as log:
-            command = [sys.executable, "app.py"]
+            command = [sys.executable, program]
             app = subprocess.Popen(command, cwd=REPOSITORY, env=clean | variables, stdout=log, stderr=log)
         try:
-            for _ in range(600):
+            for _ in range(3000):
                 if app.poll() is not None:
                     pytest.fail(f"the app did not start:\n{log_path.read_text()[-3000:]}")
-                with contextlib.suppress(OSError), urllib.request.urlopen(url, timeout=5):
+                with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/robots.txt", timeout=5):
                     break
                 time.sleep(0.1)
             else:
-                pytest.fail(f"the app did not answer within a minute:\n{log_path.read_text()[-3000:]}")
+                pytest.fail(f"the app did not answer within five minutes:\n{log_path.read_text()[-3000:]}")
             yield url
         finally:
             app.terminate()
@@ -236,6 +242,44 @@ def start_app(tiny_models):
                 app.wait()
 
     return running
+
+
+@pytest.fixture(scope="session")
+def fill_for_study():
+    """Puts into services what a reader study draws from: six accepted images, and six real pictures named clinic.
+
+    The synthetic ones are plain and the real ones noise, so that their files differ as far as files can.
+    """
+    import numpy as np
+    from PIL import Image
+
+    from dermaflux.domain.lesion import LesionSpec
+    from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest
+
+    def generated(number):
+        spec = LesionSpec(asymmetry=1, border=2, colours=("red",), diagnosis=("nv", "mel")[number % 2])
+        request = SamplingRequest(caption="a mole", spec=spec, seed=number, num_steps=8, size_px=96)
+        identity = ModelIdentity(model="nano", model_sha256="a" * 64, licence="x")
+        plain = Image.new("RGB", (96, 96), (200 - number, 150, 120))
+        return GeneratedImage(
+            image=plain, image_index=0, seed=number, request=request, identity=identity, seconds=1.0
+        )
+
+    def fill(services):
+        services.create_dataset("realism")
+        for number in range(6):
+            stored = services._store().add_image(generated(number))
+            services.decide("realism", stored.image_id, "ada", "accept")
+        rng, real = np.random.default_rng(0), services.settings.data_dir / "real" / "clinic"
+        real.mkdir(parents=True)
+        lines = ["file_name,diagnosis,lesion_id"]
+        for number in range(6):
+            noise = rng.integers(0, 256, (120, 160, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(real / f"jane{number}.jpg", quality=70, comment=b"SECRET")
+            lines.append(f"jane{number}.jpg,{('nv', 'mel')[number % 2]},L{number}")
+        (real / "metadata.csv").write_text("\n".join(lines))
+
+    return fill
 
 
 def _certificate(subject, subject_key, issuer, issuer_key):

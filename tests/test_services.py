@@ -1,6 +1,7 @@
 """Services end to end on a tiny pipeline: jobs, events, store, verdicts, export; and what happens when things fail."""
 
 import contextlib
+import inspect
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -303,3 +304,19 @@ def test_a_data_folder_that_cannot_be_written_is_one_clear_line(settings, tmp_pa
         services.start()
     assert "\n" not in str(caught.value)
     services.close()
+
+
+def test_no_part_of_the_services_hides_another_by_its_name():
+    """Services joins many classes: whoever defines a name that a later one has too must hand the call on to it."""
+    defined: dict[str, list[type]] = {}
+    for part in Services.__mro__[1:-1]:
+        for name in vars(part):
+            if not name.startswith("__"):
+                defined.setdefault(name, []).append(part)
+    hidden = [
+        f"{part.__name__}.{name}"
+        for name, parts in defined.items()
+        for part in parts[:-1]
+        if f"super().{name}(" not in inspect.getsource(vars(part)[name])
+    ]
+    assert hidden == []

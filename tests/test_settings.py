@@ -31,6 +31,8 @@ def test_defaults_serve_the_embedded_model_from_the_repository():
         ("images_url", "s3://bucket/images", "s3://bucket/images"),
         ("port", "8000", 8000),
         ("max_waiting", "3", 3),
+        ("worker", "off", False),
+        ("worker_timeout_s", "5", 5.0),
     ],
 )
 def test_every_field_is_an_environment_variable(monkeypatch, name, text, expected):

@@ -1,9 +1,13 @@
 """Probe samples of a run: does control and realism improve, not only the loss?
 
 The seven diagnoses, each asked for at its plainest and at its wildest with one seed, judged by the embedded
-measurement and classifier. A few images: they show a trend within a run, not a quality.
+measurement and classifier. Beside the sheet of pictures stands a JSON file with what was found on each, for pages.
+A few images: they show a trend within a run, not a quality.
 """
 
+import base64
+import io
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,9 +26,11 @@ from dermaflux.generation.denoising import Guidance, decode, denoise, draw_noise
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.measurement.measurer import Measurer
 from training.contact_sheet import draw_sheet
+from training.whole_files import write_whole
 
 _PLAINEST, _WILDEST = (0.0, 0.0, 1), (2.0, 8.0, 5)
 _ATTRIBUTES = ("asymmetry", "border", "num_colours")
+_SHOWN_PX = 256
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,6 +64,7 @@ class Prober:
         _write_sheet(images, sheet)
         found = [self._judges.measurer.measure(image) for image in images]
         malignant = [prediction.malignant for prediction in self._judges.classifier.predict(images)]
+        write_whole(sheet.with_suffix(".json"), json.dumps(_probe_lines(images, found, malignant)) + "\n")
         return probe_figures(found, malignant)
 
     def _sample(self, guidance: Guidance) -> Image.Image:
@@ -93,6 +100,33 @@ def probe_figures(found: list[Measurement], malignant: list[float | None]) -> di
     figures["probe_malignant_auc"] = float(roc_auc_score(asked, known)) if len(known) == len(asked) else None
     figures["probe_refused"] = sum(m.refused is not None for m in found) / len(found)
     return figures
+
+
+def _probe_lines(
+    images: list[Image.Image], found: list[Measurement], malignant: list[float | None]
+) -> list[dict[str, Any]]:
+    """Of each probe what was asked and found, and its picture as a JPEG in base64."""
+    return [
+        {
+            "asked": {
+                "diagnosis": str(spec.diagnosis),
+                "asymmetry": spec.asymmetry,
+                "border": spec.border,
+                "num_colours": len(spec.colours),
+            },
+            "measured": {name: getattr(seen, name) for name in _ATTRIBUTES} | {"refused": seen.refused},
+            "malignant": score,
+            "jpeg": _jpeg(image),
+        }
+        for spec, image, seen, score in zip(probe_specs(), images, found, malignant, strict=True)
+    ]
+
+
+def _jpeg(image: Image.Image) -> str:
+    small, buffer = image.convert("RGB"), io.BytesIO()
+    small.thumbnail((_SHOWN_PX, _SHOWN_PX))
+    small.save(buffer, "JPEG", quality=88)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
 
 
 def _mean(values: list[float | None]) -> float | None:

@@ -1,40 +1,23 @@
-"""How a training run stands, said in its own folder: running, done, stopped, failed with the reason, or killed.
+"""A training run says in its own folder what it is and how it stands; this lists all runs below a folder.
 
     python -m training.run_status runs/lora
 
-Only a run that reached its end says done. One that was killed cannot say so itself: it still says running, but its
-process is gone. It knows no trainer; a run on another machine is believed.
+What is said, and how it is read, is `dermaflux.run_status`. It knows no trainer.
 """
 
 import json
-import os
-import socket
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from pathlib import Path
 
 import tyro
 
 from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest
+from dermaflux.run_status import DONE, FAILED, FILE, RUNNING, STOPPED, status_of, write_status
 from training.program import program
 from training.whole_files import write_whole
-
-FILE = "status.json"
-RUNNING, DONE, STOPPED, FAILED, KILLED = "running", "done", "stopped", "failed", "killed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunStatus:
-    """One run's state, since when (ISO 8601, UTC), the reason of a failure, and the process that said so."""
-
-    state: str
-    since: str
-    why: str = ""
-    pid: int = 0
-    host: str = ""
 
 
 def claim_folder(folder: Path, settings: Mapping[str, object]) -> None:
@@ -62,28 +45,16 @@ def forget_after(history: Path, step: int) -> None:
 @contextmanager
 def recorded(folder: Path) -> Iterator[None]:
     """Say in the folder that a run is under way, and at the end how it ended. Exceptions go on to the caller."""
-    _write(folder, RUNNING)
+    write_status(folder, RUNNING)
     try:
         yield
     except (KeyboardInterrupt, Cancelled):
-        _write(folder, STOPPED)
+        write_status(folder, STOPPED)
         raise
     except BaseException as error:
-        _write(folder, FAILED, f"{type(error).__name__}: {error}")
+        write_status(folder, FAILED, f"{type(error).__name__}: {error}")
         raise
-    _write(folder, DONE)
-
-
-def status_of(folder: Path) -> RunStatus:
-    """How the run of a folder stands. Raises DataNotFound when it says nothing that can be read."""
-    path = folder / FILE
-    try:
-        said = RunStatus(**json.loads(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
-        raise DataNotFound(f"{path} does not say how the run stands ({error}).") from error
-    if said.state == RUNNING and said.host == socket.gethostname() and not _is_alive(said.pid):
-        return replace(said, state=KILLED, why="its process is gone; the same command goes on")
-    return said
+    write_status(folder, DONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,22 +75,6 @@ def main() -> None:
     for folder in folders:
         status = status_of(folder)
         sys.stdout.write(f"{folder}  {status.state} since {status.since}{': ' if status.why else ''}{status.why}\n")
-
-
-def _write(folder: Path, state: str, why: str = "") -> None:
-    since = datetime.now(UTC).isoformat(timespec="seconds")
-    status = RunStatus(state=state, since=since, why=why, pid=os.getpid(), host=socket.gethostname())
-    write_whole(folder / FILE, json.dumps(asdict(status)) + "\n")
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:  # there, but somebody else's
-        return True
-    return True
 
 
 if __name__ == "__main__":

@@ -21,6 +21,7 @@ from dermaflux.classification.preprocessing import InputFacts
 from dermaflux.domain.errors import Cancelled, InvalidRequest
 from dermaflux.domain.records import Split
 from dermaflux.evaluation.classifier_metrics import binary_metrics, youden_threshold
+from dermaflux.evaluation.study_arms import FIRST
 from training.classifier_config import ClassifierRun, DataConfig
 from training.classifier_data import (
     HeldOut,
@@ -36,7 +37,7 @@ from training.classifier_loop import Material, Trainer, held_out_logits
 from training.dataset import LesionDataset
 from training.lesion_records import LesionRecord
 from training.starting_weights import Start, first_network
-from training.study_config import FIRST, Cell, StudyConfig
+from training.study_config import Cell, StudyConfig
 
 NUM_TURNS = 2
 

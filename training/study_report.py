@@ -8,7 +8,6 @@ test. Unfinished arms are reported with the seeds they have. It trains nothing.
 
 import logging
 import sys
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +19,15 @@ import tyro
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.records import Split
 from dermaflux.evaluation.paired_arms import ArmDifference, ArmScores, difference
+from dermaflux.evaluation.study import Setting, settings_of
 from training.classifier_data import open_data, part
 from training.program import program
-from training.study_config import BASELINES, PRESETS, Arm, StudyConfig
+from training.study_config import PRESETS, StudyConfig
 from training.study_figures import write_panels, write_study_roc
 from training.study_grid import Grid
 from training.whole_files import write_whole
 
 log = logging.getLogger(__name__)
-Line = dict[str, Any]
 _COLUMNS = (
     "arm", "seeds", "val AUC", "test AUC", "balanced accuracy", "accuracy", "AUC less the baseline's",
     "balanced accuracy less the baseline's",
@@ -41,43 +40,6 @@ class Truth:
 
     labels: np.ndarray
     lesion_ids: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
-    """One model at one number of real pictures: the lines of each arm, seeds in order."""
-
-    model: str
-    num_real: int
-    arms: dict[str, list[Line]]
-
-    def mean(self, arm: str, split: str, figure: str) -> float:
-        """The mean of a figure over the seeds of an arm."""
-        return float(np.mean([line[split][figure] for line in self.arms[arm]]))
-
-    def best(self, arms: Sequence[str]) -> str | None:
-        """The arm with the highest mean AUC on val; None of none."""
-        known = [arm for arm in arms if arm in self.arms]
-        return max(known, key=lambda arm: self.mean(arm, "val", "auc"), default=None)
-
-    @property
-    def baseline(self) -> str | None:
-        """The fair baseline chosen on val."""
-        return self.best(BASELINES)
-
-    @property
-    def chosen(self) -> str | None:
-        """The ratio chosen on val, of the arms that add a flow's pictures to the real ones in the plain way."""
-        plain = [arm for arm in self.arms if arm not in BASELINES and not Arm.parse(arm).how]
-        return self.best([arm for arm in plain if Arm.parse(arm).source == "flow"])
-
-
-def settings_of(lines: Sequence[Line]) -> list[Setting]:
-    """The lines by model and number of real pictures, arms in the order they were asked for."""
-    grouped: dict[tuple[str, int], dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
-    for line in sorted(lines, key=lambda line: line["seed"]):
-        grouped[line["model"], line["num_real"]][line["arm"]].append(line)
-    return [Setting(model=m, num_real=n, arms=dict(arms)) for (m, n), arms in sorted(grouped.items())]
 
 
 def compare(grid: Grid, truth: Truth, setting: Setting, arm: str, against: str) -> ArmDifference | None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from dermaflux.domain.errors import DataNotFound, DermaFluxError, InvalidRequest
 from dermaflux.domain.lesion import HAM_DIAGNOSES, Diagnosis
 from dermaflux.domain.records import Split
+from dermaflux.evaluation.study_arms import AGREEING, CLOSE
 from dermaflux.provenance import read_provenance
 from training.dataset import LesionDataset
 from training.lesion_records import LesionRecord
@@ -23,7 +24,7 @@ from training.pictures import PictureSource
 
 log = logging.getLogger(__name__)
 JUDGED_NAME = "judged.jsonl"
-ALL, AGREEING, CLOSE = "all", "agreeing", "close"
+ALL = "all"
 KEEP = (ALL, AGREEING, CLOSE)
 _HELD_OUT = {"val", "valid", "validation", "test", "eval"}
 

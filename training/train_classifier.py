@@ -5,6 +5,7 @@ val only; the test split is not read here. `accelerate launch -m training.train_
 wires the parts and talks to the terminal; the parts know nothing of it.
 """
 
+import json
 import logging
 import signal
 import sys
@@ -36,7 +37,9 @@ from training.classifier_export import export
 from training.classifier_loop import STATE_NAME, Material, Trainer, train
 from training.dataset import LesionDataset
 from training.program import program
+from training.run_status import recorded
 from training.starting_weights import first_network
+from training.whole_files import write_whole
 
 log = logging.getLogger(__name__)
 
@@ -49,6 +52,16 @@ def run_training(run: ClassifierRun, on_step: Callable[[Trainer, float], None] |
     accelerator = _accelerator(run.device)
     if (run.run_dir / STATE_NAME).is_file() and not run.resume:
         raise InvalidRequest(f"The run {run.run_dir} exists. Go on with --resume, or choose another --name.")
+    if not accelerator.is_main_process:
+        return _run(run, accelerator, on_step)
+    write_whole(run.run_dir / "config.json", json.dumps(asdict(run), indent=2, default=str) + "\n")
+    with recorded(run.run_dir):
+        return _run(run, accelerator, on_step)
+
+
+def _run(
+    run: ClassifierRun, accelerator: Accelerator, on_step: Callable[[Trainer, float], None] | None
+) -> CheckpointFacts:
     data = open_data(run.data)
     train_part, val_part = part(data, Split.TRAIN, run.data.limit), part(data, Split.VAL, run.data.limit)
     trainer, facts = _prepared(run, train_part, val_part, accelerator)

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import sys
+import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
@@ -167,12 +168,13 @@ def _prober(run: LoraRun, entry: ModelEntry, pipeline: Any) -> Prober:
 def _run_steps(trainer: LoraTrainer, prober: Prober | None) -> None:
     run = trainer.run
     shown = trainer.accelerator.is_main_process
+    began = time.monotonic()
     bar = tqdm(total=run.num_steps, initial=trainer.step, desc="LoRA", unit="step", mininterval=5, disable=not shown)
     with bar, stop_between_steps() as stop:
         while trainer.step < run.num_steps:
             loss = trainer.train_step()
             bar.update()
-            _record(trainer, prober, loss)
+            _record(trainer, prober, {"loss": loss, "seconds": round(time.monotonic() - began, 2)})
             if stop():
                 trainer.save()
                 log.warning("stopped at step %d; the same command goes on from there", trainer.step)
@@ -180,9 +182,10 @@ def _run_steps(trainer: LoraTrainer, prober: Prober | None) -> None:
     trainer.save()
 
 
-def _record(trainer: LoraTrainer, prober: Prober | None, loss: float) -> None:
+def _record(trainer: LoraTrainer, prober: Prober | None, figures: Mapping[str, float]) -> None:
+    """Add a line to the history; figures: the step's loss, and the seconds since this process took its first step."""
     run, done = trainer.run, trainer.step == trainer.run.num_steps
-    line: dict[str, float | None] = {"step": trainer.step, "loss": loss}
+    line: dict[str, float | None] = {"step": trainer.step, **figures}
     if trainer.step % run.eval_every == 0 or done:
         line |= {f"val_{name}": value for name, value in trainer.validation_loss().items()}
     if prober and (trainer.step % run.probe_every == 0 or done):
@@ -193,7 +196,7 @@ def _record(trainer: LoraTrainer, prober: Prober | None, loss: float) -> None:
             handle.write(json.dumps(line) + "\n")
         track(trainer.accelerator, line)
         if "val_mean" in line:
-            log.info("step %d, loss %.4f, val %.4f", line["step"], loss, line["val_mean"])
+            log.info("step %d, loss %.4f, val %.4f", line["step"], figures["loss"], line["val_mean"])
     if trainer.step % run.save_every == 0:
         trainer.save()
 

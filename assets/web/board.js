@@ -1,12 +1,10 @@
 // The board of sample cards: keyed updates, focus, keyboard, zoom. Runs after card.js in the same scope;
-// element, props, trigger and watch come from gr.HTML. Events to Python: 'decided', 'undone', 'saliency', 'enlarged'.
+// element, props, trigger and watch come from gr.HTML. Events to Python: 'decided', 'undone', 'saliency', 'enlarged',
+// 'used'.
 
 const SAVE_TIMEOUT_MS = 8000;
-const root = element.querySelector('.df-board');
 const strip = root.querySelector('.df-strip');
-const grid = root.querySelector('.df-grid');
 const empty = root.querySelector('.df-empty');
-const zoom = root.querySelector('.df-zoom');
 const cards = new Map();      // key -> card elements
 const saved = new Map();      // image id -> verdict the server acknowledged since the page was loaded
 const waiting = new Map();    // image id -> { verdict, timer } painted, not yet acknowledged
@@ -31,10 +29,8 @@ function paintCard(data) {
   const on = Boolean(map) && shownMaps.has(data.image_id);
   if (map && card.overlay.getAttribute('src') !== map.picture) card.overlay.src = map.picture;
   card.overlay.hidden = !on;
-  const toggle = card.body.querySelector('.df-saliency-toggle');
-  if (toggle) toggle.textContent = on ? 'Hide saliency' : 'Show saliency';
-  const note = card.body.querySelector('.df-saliency-note');
-  if (note) { note.hidden = !on; note.textContent = on ? map.note : ''; }
+  paintSaliency(card.body, map, on);
+  if (zoom.open && zoom.dataset.key === data.key) paintZoom();
   card.root.tabIndex = data.key === current ? 0 : -1;
   card.root.classList.toggle('is-current', data.key === current);
 }
@@ -53,16 +49,18 @@ function paint() {
   const datas = list();
   empty.hidden = datas.length > 0;
   if (props.value && props.value.empty) empty.querySelector('p').textContent = props.value.empty;
-  root.classList.toggle('is-compact', Boolean(props.compact));
   const keys = new Set(datas.map((data) => data.key));
   for (const [key, card] of cards) if (!keys.has(key)) { card.root.remove(); cards.delete(key); }
   if (!keys.has(current)) current = datas.length ? datas[0].key : null;
-  datas.forEach((data, index) => {
+  for (const data of datas) {
     if (!cards.has(data.key)) cards.set(data.key, createCard(actionsOf(data.key)));
-    const node = cards.get(data.key).root;
-    if (grid.children[index] !== node) grid.insertBefore(node, grid.children[index] || null);
     paintCard(data);
+  }
+  const nodes = arranged(datas.map((data) => cards.get(data.key).root));
+  nodes.forEach((node, index) => {
+    if (grid.children[index] !== node) grid.insertBefore(node, grid.children[index] || null);
   });
+  while (grid.children.length > nodes.length) grid.lastElementChild.remove();
   paintStrip();
 }
 
@@ -71,6 +69,8 @@ function actionsOf(key) {
     decide: (verdict) => decide(key, verdict),
     saliency: () => toggleSaliency(key),
     zoom: () => openZoom(key),
+    calibration: props.calibration,
+    reuse: props.reusable ? (remix) => reuse(key, remix) : null,
     focus: () => setCurrent(key, false),
   };
 }
@@ -111,6 +111,7 @@ function receiveRefusals() {
 }
 
 function advance(key) {
+  if (zoom.open) return; // whoever judges the enlarged picture goes on looking at it
   const datas = list();
   const start = datas.findIndex((data) => data.key === key);
   const order = [...datas.slice(start + 1), ...datas.slice(0, start)];
@@ -142,26 +143,9 @@ function toggleSaliency(key) {
   paintCard(data);
 }
 
-function openZoom(key) {
+function reuse(key, remix) {
   const data = dataOf(key);
-  if (!data || !data.picture) return;
-  zoom.dataset.imageId = data.image_id;
-  zoom.querySelector('.df-zoom-picture').src = originals.get(data.image_id) || data.picture;
-  if (data.is_thumbnail && !originals.has(data.image_id)) trigger('enlarged', { image_id: data.image_id });
-  zoom.querySelector('.df-zoom-picture').alt = data.alt;
-  zoom.querySelector('h3').textContent = data.title;
-  zoom.querySelector('.df-zoom-caption').textContent = data.caption || '';
-  const facts = zoom.querySelector('dl');
-  facts.replaceChildren();
-  for (const [name, value] of data.details || []) facts.append(el('dt', '', name), el('dd', '', value));
-  zoom.showModal();
-}
-
-function receiveOriginals() {
-  for (const [id, picture] of Object.entries(props.originals || {})) {
-    originals.set(id, picture);
-    if (zoom.open && zoom.dataset.imageId === id) zoom.querySelector('.df-zoom-picture').src = picture;
-  }
+  if (data && data.image_id) trigger('used', { image_id: data.image_id, remix });
 }
 
 function say(text) {
@@ -174,30 +158,31 @@ const KEYS = { a: 'accept', r: 'reject', u: 'unsure' };
 
 function onKey(event) {
   if (!root.isConnected) { document.removeEventListener('keydown', onKey); return; }
-  if (root.offsetParent === null || zoom.open || event.altKey) return;
+  if (root.offsetParent === null || event.altKey) return;
   const target = event.target;
   if (target.closest && target.closest('input, textarea, select, [contenteditable="true"], [role="tab"]')) return;
   const key = event.key.toLowerCase();
   if (event.ctrlKey || event.metaKey) {
-    if (key === 'z') { event.preventDefault(); trigger('undone', {}); }
+    if (key === 'z' && !zoom.open) { event.preventDefault(); trigger('undone', {}); }
     return;
   }
   if (current === null) return;
   const datas = list();
   const index = datas.findIndex((data) => data.key === current);
-  const move = { arrowright: 1, arrowleft: -1 }[key];
+  const down = tableOf() && numColumns();
+  const move = { arrowright: 1, arrowleft: -1, arrowdown: down, arrowup: down && -down }[key];
   if (KEYS[key]) decide(current, KEYS[key]);
   else if (key === 's') toggleSaliency(current);
-  else if (key === 'z') openZoom(current);
-  else if (move) setCurrent(datas[Math.max(0, Math.min(datas.length - 1, index + move))].key, true);
-  else return;
+  else if (key === 'z') { if (zoom.open) zoom.close(); else openZoom(current); }
+  else if (move) {
+    setCurrent(datas[Math.max(0, Math.min(datas.length - 1, index + move))].key, !zoom.open);
+    if (zoom.open) openZoom(current);
+  } else return;
   event.preventDefault();
 }
 
 document.addEventListener('keydown', onKey);
-root.querySelector('.df-zoom-close').addEventListener('click', () => zoom.close());
-zoom.addEventListener('click', (event) => { if (event.target === zoom) zoom.close(); });
-watch(['value', 'compact'], paint);
+watch('value', paint);
 watch('saliency', receiveMaps);
 watch('originals', receiveOriginals);
 watch('verdicts', acknowledge);

@@ -97,7 +97,7 @@ function measurementBlock(data) {
   return block;
 }
 
-function predictionBlock(prediction, onSaliency) {
+function predictionBlock(prediction, calibration, onSaliency) {
   const block = el('section', 'df-block');
   const head = el('h4', '', 'Classifier’s view, P(malignant)');
   block.append(head);
@@ -118,7 +118,7 @@ function predictionBlock(prediction, onSaliency) {
   row.append(track, el('span', 'df-attr-value', prediction.malignant.toFixed(2)));
   row.append(el('span', 'df-delta'));
   const over = prediction.malignant >= prediction.threshold;
-  row.title = `P(malignant), calibrated, of the malignant classes together; operating point ${prediction.threshold.toFixed(2)}`;
+  row.title = `P(malignant) of the malignant classes together; operating point ${prediction.threshold.toFixed(2)}`;
   block.append(row);
   block.append(el('p', 'df-reading', `${over ? 'Above' : 'Below'} the operating point of `
     + `${prediction.threshold.toFixed(2)}; `
@@ -131,6 +131,7 @@ function predictionBlock(prediction, onSaliency) {
     list.append(item);
   }
   block.append(list);
+  if (calibration) block.append(el('p', 'df-reading df-calibration', calibration));
   const foot = el('div', 'df-foot');
   foot.append(button('df-link df-saliency-toggle', 'Show saliency', 'Where the classifier looked (S)', onSaliency));
   foot.append(el('span', 'df-small', 'Not a diagnosis'));
@@ -140,6 +141,29 @@ function predictionBlock(prediction, onSaliency) {
   note.title = 'Inside the lesion: little says that the classifier looked at something else. Deletion: P of its answer as the '
     + 'hottest parts are painted over, low is good. Insertion: as they come back, high is good.';
   block.append(note);
+  return block;
+}
+
+// What is said of the saliency map in a card's body, or in the enlarged view's.
+function paintSaliency(body, map, on) {
+  const toggle = body.querySelector('.df-saliency-toggle');
+  if (toggle) toggle.textContent = on ? 'Hide saliency' : 'Show saliency';
+  const note = body.querySelector('.df-saliency-note');
+  if (note) { note.hidden = !on; note.textContent = on ? map.note : ''; }
+}
+
+function nearestBlock({ text, flag }) {
+  const block = el('section', 'df-block df-nearest');
+  block.append(el('h4', '', 'Nearest training image'), el('p', flag ? 'df-refused' : 'df-reading', text));
+  return block;
+}
+
+function reuseBlock(use) {
+  const block = el('div', 'df-reuse');
+  block.append(
+    button('df-link', 'Use these settings', 'All settings with the seed into the panel: the same image again', () => use(false)),
+    button('df-link', 'Remix', 'All settings but the seed into the panel: other images of the same request', () => use(true)),
+  );
   return block;
 }
 
@@ -190,17 +214,23 @@ function updateCard(card, data, verdict, saving) {
   card.root.setAttribute('aria-label', `${data.title}. ${data.state}${verdict ? `, ${verdict}` : ''}`);
   card.badge.textContent = data.title;
   const done = data.state === 'done' || data.state === 'failed';
+  card.figure.title = data.brief ? data.title : '';
   card.progress.hidden = done;
   card.progressText.textContent = data.status;
   card.progressBar.style.width = data.num_steps ? percent(data.step, data.num_steps) : '0';
-  const facts = JSON.stringify([data.attributes, data.colours, data.refused, data.prediction, data.note]);
+  const facts = JSON.stringify([data.attributes, data.colours, data.refused, data.prediction, data.note, data.brief, data.nearest]);
   if (facts !== card.seen) {
     card.seen = facts;
     const blocks = [];
     if (data.note) blocks.push(el('p', 'df-refused', data.note));
     if (data.attributes) blocks.push(measurementBlock(data));
-    if (data.prediction) blocks.push(predictionBlock(data.prediction, card.actions.saliency));
+    if (data.prediction) blocks.push(predictionBlock(data.prediction, card.actions.calibration, card.actions.saliency));
+    if (data.nearest) blocks.push(nearestBlock(data.nearest));
+    if (data.image_id && card.actions.reuse) blocks.push(reuseBlock(card.actions.reuse));
     card.body.replaceChildren(...blocks);
+    const brief = card.root.querySelector('.df-brief');
+    if (brief) brief.remove();
+    if (data.brief) card.figure.after(briefLine(data.brief));
   }
   card.verdicts.hidden = !data.image_id;
   card.root.dataset.verdict = verdict || '';

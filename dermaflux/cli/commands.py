@@ -14,6 +14,9 @@ from dermaflux.cli.dataset_commands import Export, ImportExport, Provenance
 from dermaflux.cli.flags import RealFlags, SamplingFlags, SpecFlags, check_choice
 from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Probe, Purge
 from dermaflux.cli.store_commands import Doctor
+from dermaflux.cli.study_commands import Study
+from dermaflux.cli.user_commands import Users
+from dermaflux.cli.worker_commands import Worker
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,8 +182,11 @@ Command = (
     | Annotated[Provenance, subcommand("provenance")]
     | Annotated[Doctor, subcommand("doctor")]
     | Annotated[Evaluate, subcommand("evaluate")]
+    | Annotated[Study, subcommand("study")]
     | Annotated[Duplicates, subcommand("duplicates")]
     | Annotated[ImportReal, subcommand("import-real")]
     | Annotated[Purge, subcommand("purge")]
     | Annotated[Forget, subcommand("forget")]
+    | Annotated[Worker, subcommand("worker")]
+    | Annotated[Users, subcommand("users")]
 )

@@ -16,11 +16,14 @@ from dermaflux.domain.errors import InvalidRequest
 PROGRAM = "python -m dermaflux"
 VERBS = (
     "caption", "generate", "measure", "classify", "segment", "explain", "strip", "export", "import", "provenance",
-    "doctor", "evaluate", "duplicates", "import-real", "purge", "forget",
+    "doctor", "evaluate", "study", "duplicates", "import-real", "purge", "forget", "worker", "users",
 )  # fmt: skip
 EVALUATIONS = (
     "adherence", "quality", "memorisation", "diversity", "artefacts", "coverage", "classifier", "probe",
 )  # fmt: skip
+USERS = ("add", "list", "role", "password", "disable", "enable", "key")
+STUDY_VERBS = ("results", "export", "remove")
+_GROUPS = {"evaluate": EVALUATIONS, "users": USERS, "study": STUDY_VERBS}
 _DESCRIPTION = "DermaFlux: synthetic skin lesion images from clinical descriptions. For research, not a medical device."
 
 
@@ -31,8 +34,8 @@ class HelpShown(Exception):
 def parse(argv: Sequence[str]) -> Any:
     """The command of some arguments. Raises InvalidRequest in one line, HelpShown after --help."""
     _check_verb(argv[:1], VERBS, "")
-    if argv[:1] == ["evaluate"]:
-        _check_verb(argv[1:2], EVALUATIONS, "evaluate ")
+    if argv and (group := _GROUPS.get(argv[0])):
+        _check_verb(argv[1:2], group, f"{argv[0]} ")
     complaint = io.StringIO()
     try:
         with contextlib.redirect_stderr(complaint):
@@ -78,7 +81,7 @@ def _one_line(box: str) -> str:
 
 def _verbs(argv: Sequence[str]) -> str:
     """The verbs that the arguments begin with, as far as they are known: where help is."""
-    known = list(itertools.takewhile(lambda word: word in VERBS + EVALUATIONS, argv[:2]))
+    known = list(itertools.takewhile(lambda word: word in VERBS + EVALUATIONS + USERS + STUDY_VERBS, argv[:2]))
     return " ".join([PROGRAM, *known, "--help"])
 
 

@@ -17,14 +17,14 @@ def purge(services: Services, command: Purge) -> None:
     going = services.rejected_before(days)
     if not going:
         write_line(f"No image was rejected more than {days} days ago.")
-    elif _agreed(f"{len(going)} images were rejected more than {days} days ago.", "Remove them for good?", command.yes):
+    elif agreed(f"{len(going)} images were rejected more than {days} days ago.", "Remove them for good?", command.yes):
         write_line(f"{services.purge(going, f'rejected more than {days} days ago')} images were removed.")
 
 
 def forget(services: Services, command: Forget) -> None:
     """Remove a user's data."""
     found = f"The jobs of {command.user!r}, the images only {command.user!r} made and judged, and the name"
-    if _agreed(f"{found} will be removed.", "Go on? It cannot be undone.", command.yes):
+    if agreed(f"{found} will be removed.", "Go on? It cannot be undone.", command.yes):
         gone = services.forget(command.user)
         write_line(
             f"{gone.num_jobs_removed} jobs and {gone.num_images_removed} images were removed, "
@@ -33,7 +33,7 @@ def forget(services: Services, command: Forget) -> None:
         )
 
 
-def _agreed(what: str, question: str, yes: bool) -> bool:
+def agreed(what: str, question: str, yes: bool) -> bool:
     """Whether to go on. Without a terminal nobody can be asked, so it is refused."""
     if yes:
         return True

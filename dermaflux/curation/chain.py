@@ -3,7 +3,7 @@
 A change, a removal or an insertion anywhere but at the very end is seen by `check`; what is cut off at the
 end is seen only by comparing the head with one noted elsewhere. It judges no verdict. An image that was purged has
 left its hash, so that decisions about it can be checked still.
-The id of the request is not hashed: it serves the way to the store, and says nothing of what was decided.
+The ids of the request and of the batch are not hashed: they say how a decision came, and nothing of what was decided.
 """
 
 import hashlib

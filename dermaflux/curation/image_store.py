@@ -12,7 +12,7 @@ from pathlib import Path
 from sqlalchemy import Engine, select, update
 from sqlalchemy.orm import Session, sessionmaker
 
-from dermaflux.curation import lookups, queries, rows, visibility
+from dermaflux.curation import lookups, paging, queries, rows, visibility
 from dermaflux.curation.database import READS_ONLY, lock_writers, storage_errors
 from dermaflux.curation.image_pool import ImagePool, sha256_of
 from dermaflux.curation.records import MAX_PAGE, ImageFilter, ImagePage
@@ -20,6 +20,7 @@ from dermaflux.curation.tables import ImageRow
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.identifiers import new_id
 from dermaflux.domain.records import Assessment, GeneratedImage, StoredImage
+from dermaflux.provenance import Provenance
 
 _IMAGES_A_FETCH = 500
 
@@ -92,6 +93,17 @@ class ImageStore:
         self.pool.bring_here([image.sha256])
         return image
 
+    def drawn_before(self, expected: Provenance) -> StoredImage | None:
+        """The image that the same request already gave, by the record it would have; None when it has to be drawn."""
+        with self._read() as session:
+            candidates = lookups.images_of_drawing(session, rows.storable(expected.caption), expected.seed)
+            wanted = expected.drawing_sha256
+            row = next((r for r in candidates if Provenance.from_dict(r.generated).drawing_sha256 == wanted), None)
+        if row is None or not self.pool.has(row.path):
+            return None
+        self.pool.bring_here([row.sha256])
+        return rows.stored_image(row, self.pool)
+
     def read_png(self, image: StoredImage | str) -> bytes:
         """The file of an image (or of the one with that id), checked against its hash.
 
@@ -120,11 +132,10 @@ class ImageStore:
             dataset_id = lookups.dataset_row(session, dataset).id if dataset is not None else None
             scope = _scope(session, dataset_id, filters)
             total = session.scalar(queries.number_of(filters, scope)) or 0
-            query = queries.passing(filters, scope)
-            found = session.scalars(queries.slice_of(query, filters.order, after, offset, limit)).all()
-            images = self._images_in(session, found, dataset_id, filters)
+            found = session.execute(paging.slice_of(filters, scope, after, offset, limit)).all()
+            images = self._images_in(session, [row[0] for row in found], dataset_id, filters)
         self.pool.bring_here(image.sha256 for image in images)  # a network may be slow: no transaction waits for it
-        return ImagePage(images=images, total=total, next_after=found[-1] if len(found) == limit else None)
+        return ImagePage(images=images, total=total, next_after=paging.cursor_of(found, limit))
 
     def get_many(self, image_ids: Sequence[str]) -> Iterator[StoredImage]:
         """Images in the order given, fetched in batches so that any number fits in memory; the missing are skipped."""

@@ -1,5 +1,7 @@
 """Finds one row by what a caller names it, or says what there is instead. It writes nothing."""
 
+from collections.abc import Sequence
+
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
@@ -26,11 +28,18 @@ def image_by_content(session: Session, content_sha256: str) -> ImageRow | None:
     return session.scalars(select(ImageRow).where(ImageRow.content_sha256 == content_sha256)).first()
 
 
+def images_of_drawing(session: Session, caption: str, seed: int) -> Sequence[ImageRow]:
+    """The images drawn from that caption, as it is stored, and seed: one for each setting and model that was tried."""
+    asked = ImageRow.generated["seed"].as_integer() == seed
+    return session.scalars(select(ImageRow).where(ImageRow.caption == caption, asked)).all()
+
+
 def dataset_row(session: Session, name: str) -> DatasetRow:
-    """The dataset of that name. Raises DataNotFound naming those there are."""
+    """The dataset of that name. Raises DataNotFound naming those there are, but private ones to nobody."""
     row = session.scalars(select(DatasetRow).where(DatasetRow.name == name.strip())).first()
     if row is None:
-        known = session.scalars(select(DatasetRow.name).order_by(DatasetRow.name).limit(10)).all()
+        shared = select(DatasetRow.name).where(~DatasetRow.private).order_by(DatasetRow.name)
+        known = session.scalars(shared.limit(10)).all()
         have = f"There are: {', '.join(known)}." if known else "There is none yet; create one first."
         raise DataNotFound(f"There is no dataset {name!r}. {have}")
     return row

@@ -5,14 +5,16 @@ It reads no pixels, writes nothing, and leaves the wide JSON columns to whoever 
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, func, select, true, union_all
+from sqlalchemy import ColumnElement, Float, Select, cast, func, select, true, union_all
 
 from dermaflux.curation.records import ImageFilter, Order
 from dermaflux.curation.tables import CurrentDecisionRow, ImageRow, ImageVerdictRow
 from dermaflux.curation.visibility import Blinded, complete
 from dermaflux.domain.errors import InvalidRequest
+from dermaflux.domain.identifiers import first_id_of
 from dermaflux.domain.records import Verdict
 
 _RANGES = (
@@ -24,6 +26,7 @@ _RANGES = (
     "measured_num_colours",
     "malignant_probability",
 )
+_EXACT = ("memorised", "agrees", "model", "job_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,26 +53,22 @@ def passing(filters: ImageFilter, scope: VerdictScope | None) -> Select[str]:
     """The ids of the images that pass, unsorted. Raises InvalidRequest for a filter that cannot be."""
     conditions = _image_conditions(filters)
     if scope is None:
-        if filters.verdict or filters.undecided or filters.reviewer:
-            raise InvalidRequest("Verdicts belong to a dataset. Choose one to filter by verdict or reviewer.")
+        if filters.verdict or filters.undecided or filters.reviewer or filters.order.by_realism:
+            raise InvalidRequest("Verdicts belong to a dataset. Choose one to filter by verdict, reviewer or realism.")
         return select(ImageRow.id).where(*conditions)
     said = scope.columns
-    if filters.verdict is not None:
-        query = select(said.image_id).where(scope.condition, said.verdict == filters.verdict.value)
-        return query.join(ImageRow, ImageRow.id == said.image_id).where(*conditions) if conditions else query
+    if filters.verdict is not None or filters.order.by_realism:
+        query = select(said.image_id).where(scope.condition)
+        if filters.verdict is not None:
+            query = query.where(said.verdict == filters.verdict.value)
+        if filters.order.by_realism:
+            query = query.where(said.realism.is_not(None))
+        needed = conditions or filters.order not in (Order.NEWEST, Order.OLDEST)
+        return query.join(ImageRow, ImageRow.id == said.image_id).where(*conditions) if needed else query
     if filters.undecided:
         decided = select(said.image_id).where(scope.condition, said.image_id == ImageRow.id).exists()
         conditions.append(~decided)
     return select(ImageRow.id).where(*conditions)
-
-
-def slice_of(query: Select[str], order: Order, after: str | None, offset: int, limit: int) -> Select[str]:
-    """A stretch of `passing` in the order asked for; `after` is the last id of the page before."""
-    key = query.selected_columns[0]
-    newest = order is Order.NEWEST
-    if after is not None:
-        query = query.where(key < after if newest else key > after)
-    return query.order_by(key.desc() if newest else key.asc()).offset(offset).limit(limit)
 
 
 def number_of(filters: ImageFilter, scope: VerdictScope | None) -> Select[int]:
@@ -111,10 +110,15 @@ def accepted(dataset_id: str) -> Select[str]:
 
 def _shown_to(view: Blinded) -> VerdictScope:
     """The common verdict where enough reviewers have judged, elsewhere the viewer's own."""
-    common = select(ImageVerdictRow.image_id, ImageVerdictRow.verdict).where(complete(view))
+    said = ImageVerdictRow
+    common = select(said.image_id, said.verdict, said.realism).where(complete(view))
     # From the unfinished images, which are few, instead of from all that the viewer has judged.
     own = (
-        select(CurrentDecisionRow.image_id, CurrentDecisionRow.verdict)
+        select(
+            CurrentDecisionRow.image_id,
+            CurrentDecisionRow.verdict,
+            cast(CurrentDecisionRow.realism, Float).label("realism"),
+        )
         .join(
             ImageVerdictRow,
             (ImageVerdictRow.dataset_id == view.dataset_id) & (ImageVerdictRow.image_id == CurrentDecisionRow.image_id),
@@ -142,14 +146,30 @@ def _image_conditions(filters: ImageFilter) -> list[ColumnElement[bool]]:
     for name in _RANGES:
         if limits := getattr(filters, name):
             conditions.append(getattr(ImageRow, name).between(*limits))
-    if filters.memorised is not None:
-        conditions.append(ImageRow.memorised.is_(filters.memorised))
-    if filters.model is not None:
-        conditions.append(ImageRow.model == filters.model)
-    if filters.job_id is not None:
-        conditions.append(ImageRow.job_id == filters.job_id)
+    for name in _EXACT:
+        if (wanted := getattr(filters, name)) is not None:
+            conditions.append(getattr(ImageRow, name) == wanted)
+    if filters.skin_tones:
+        conditions.append(ImageRow.skin_tone.in_([tone.value for tone in filters.skin_tones]))
+    if filters.image_ids is not None:
+        conditions.append(ImageRow.id.in_(filters.image_ids))
+    conditions += _days(filters)
     conditions += [ImageRow.caption.icontains(word, autoescape=True) for word in filters.text.split()]
     return conditions
+
+
+def _days(filters: ImageFilter) -> list[ColumnElement[bool]]:
+    """Ids are made by the time at which their images are stored, and sort by it."""
+    found: list[ColumnElement[bool]] = []
+    if filters.made_from is not None:
+        found.append(ImageRow.id >= _first_id_on(filters.made_from))
+    if filters.made_until is not None and filters.made_until < date.max:
+        found.append(ImageRow.id < _first_id_on(filters.made_until + timedelta(days=1)))
+    return found
+
+
+def _first_id_on(day: date) -> str:
+    return first_id_of(max(datetime.combine(day, time.min, UTC), datetime.fromtimestamp(0, UTC)))
 
 
 def _count_of(query: Select[str]) -> Select[int]:

@@ -5,13 +5,15 @@ Frozen data with checks; no table, file or session is known here.
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from dermaflux.domain.errors import InvalidRequest
-from dermaflux.domain.lesion import Diagnosis, choice
+from dermaflux.domain.lesion import Diagnosis, SkinTone, choice
 from dermaflux.domain.records import StoredImage, Verdict
 
 MAX_PAGE = 500
+MAX_PICKED = 20_000  # a database takes some 32,000 values in one statement
 MAX_NOTE_CHARS = 2000
 MAX_TAGS = 20
 MAX_TAG_CHARS = 64
@@ -27,7 +29,8 @@ class DecisionRequest:
     """What a reviewer says of an image in a dataset. realism 1 (no) .. 5 (indistinguishable) or None.
 
     expected_version is `StoredImage.version` as the reviewer saw it, None for no check. A request that is sent again
-    with its request_id, or with the same content and expected_version, is stored once.
+    with its request_id, or with the same content and expected_version, is stored once. Verdicts with one batch_id are
+    taken back together.
     """
 
     dataset: str
@@ -39,6 +42,7 @@ class DecisionRequest:
     note: str = ""
     expected_version: int | None = None
     request_id: str | None = None
+    batch_id: str | None = None
 
     def __post_init__(self) -> None:
         """Raise InvalidRequest naming the first field that does not belong."""
@@ -51,7 +55,9 @@ class DecisionRequest:
             raise InvalidRequest(f"Give at most {MAX_TAGS} tags of 1 to {MAX_TAG_CHARS} characters each.")
         if len(self.note) > MAX_NOTE_CHARS:
             raise InvalidRequest(f"The note is longer than {MAX_NOTE_CHARS} characters. Shorten it.")
-        _check_identity(self.expected_version, self.request_id)
+        _check_version(self.expected_version)
+        _check_identity("request_id", self.request_id)
+        _check_identity("batch_id", self.batch_id)
         _check_storable("note", self.note)
 
 
@@ -80,12 +86,17 @@ class Decision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dataset:
-    """A named set under curation. Its images are those decided on in its name."""
+    """A named set under curation. Its images are those decided on in its name.
+
+    A private one is for its owner and administrators; an archived one is kept whole, but no longer offered.
+    """
 
     name: str
     owner: str
     description: str
     created_at: str
+    private: bool = False
+    archived: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,10 +115,24 @@ class VerdictCounts:
 
 
 class Order(StrEnum):
-    """How a page is sorted: by the time the images were stored."""
+    """How a page is sorted; images without the figure come last, those without a rating not at all.
+
+    By the time they were stored, P(malignant), how far what was found lies from the request, or realism.
+    """
 
     NEWEST = "newest"
     OLDEST = "oldest"
+    MOST_MALIGNANT = "most malignant"
+    LEAST_MALIGNANT = "least malignant"
+    FARTHEST = "farthest"
+    CLOSEST = "closest"
+    MOST_REALISTIC = "most realistic"
+    LEAST_REALISTIC = "least realistic"
+
+    @property
+    def by_realism(self) -> bool:
+        """Whether ratings decide."""
+        return self in (Order.MOST_REALISTIC, Order.LEAST_REALISTIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +141,9 @@ class ImageFilter:
 
     With `reviewer` the verdicts are that reviewer's own, otherwise what all reviewers agree on. `viewer` is who looks:
     in a blinded dataset others' verdicts on an image are hidden from him until enough are in.
-    asymmetry 0..2 and border 0..8 are the requested values; measured_* what was found.
+    asymmetry 0..2, border 0..8 and skin_tones are the requested values; measured_* what was found. agrees: whether the
+    classifier is on the requested side. made_from and made_until are days in UTC, both included. `image_ids` picks
+    from these images only.
     """
 
     verdict: Verdict | None = None
@@ -132,6 +159,11 @@ class ImageFilter:
     measured_num_colours: tuple[int, int] | None = None
     malignant_probability: tuple[float, float] | None = None
     memorised: bool | None = None
+    agrees: bool | None = None
+    skin_tones: tuple[SkinTone, ...] = ()
+    made_from: date | None = None
+    made_until: date | None = None
+    image_ids: tuple[str, ...] | None = None
     model: str | None = None
     job_id: str | None = None
     text: str = ""
@@ -141,7 +173,12 @@ class ImageFilter:
         """Coerce plain strings and refuse a filter that nothing can pass."""
         put = object.__setattr__
         put(self, "diagnoses", tuple(choice("diagnosis", d, Diagnosis) for d in self.diagnoses))
+        put(self, "skin_tones", tuple(choice("skin_tone", tone, SkinTone) for tone in self.skin_tones))
         put(self, "order", choice("order", self.order, Order))
+        if self.image_ids is not None and len(self.image_ids) > MAX_PICKED:
+            raise InvalidRequest(f"{len(self.image_ids)} images are picked. Pick at most {MAX_PICKED} at once.")
+        if self.undecided and self.order.by_realism:
+            raise InvalidRequest("Images that nobody has judged have no realism to be sorted by. Sort otherwise.")
         if self.verdict is not None:
             put(self, "verdict", choice("verdict", self.verdict, Verdict))
             if self.undecided:
@@ -181,12 +218,12 @@ class ForgottenUser:
     num_jobs_removed: int = 0
 
 
-def checked_dataset_name(name: str) -> str:
+def checked_dataset_name(name: str, what: str = "dataset") -> str:
     """The name without outer blanks; InvalidRequest says the rule when it breaks it."""
     name = name.strip()
     if not _DATASET_NAME.fullmatch(name):
         raise InvalidRequest(
-            f"{name!r} cannot name a dataset. Use 1 to 64 letters, digits, blanks, '-', '_' or '.', "
+            f"{name!r} cannot name a {what}. Use 1 to 64 letters, digits, blanks, '-', '_' or '.', "
             "beginning with a letter or digit and not ending in a dot."
         )
     return name
@@ -201,13 +238,16 @@ def checked_reviewer(name: str) -> str:
     return name
 
 
-def _check_identity(expected_version: int | None, request_id: str | None) -> None:
+def _check_version(expected_version: int | None) -> None:
     if expected_version is not None and (not isinstance(expected_version, int) or expected_version < 0):
         raise InvalidRequest(f"expected_version is {expected_version!r}. Give the version the image was shown with.")
-    if request_id is None:
+
+
+def _check_identity(name: str, value: str | None) -> None:
+    if value is None:
         return
-    if not 0 < len(request_id) <= MAX_REQUEST_ID_CHARS or not (request_id.isascii() and request_id.isprintable()):
-        raise InvalidRequest(f"A request_id has 1 to {MAX_REQUEST_ID_CHARS} printable ASCII characters.")
+    if not 0 < len(value) <= MAX_REQUEST_ID_CHARS or not (value.isascii() and value.isprintable()):
+        raise InvalidRequest(f"A {name} has 1 to {MAX_REQUEST_ID_CHARS} printable ASCII characters.")
 
 
 def _check_storable(what: str, text: str) -> None:

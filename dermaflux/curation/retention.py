@@ -12,17 +12,19 @@ from datetime import UTC, datetime
 from sqlalchemy import Select, delete, exists, func, insert, select, update
 from sqlalchemy.orm import Session
 
-from dermaflux.curation import chain, verdicts
+from dermaflux.curation import chain, study_rows, verdicts
 from dermaflux.curation.tables import (
     AdjudicationRow,
     ChainRewriteRow,
     CurrentDecisionRow,
     DatasetRow,
     DecisionRow,
+    DistinctImagesRow,
     ImageRow,
     ImageVerdictRow,
     LeaseRow,
     PurgedImageRow,
+    SavedFilterRow,
 )
 from dermaflux.domain.identifiers import new_id
 from dermaflux.domain.records import Verdict
@@ -61,6 +63,8 @@ def purge(session: Session, image_ids: Sequence[str], reason: str) -> list[str]:
         ]
         if marks:
             session.execute(insert(PurgedImageRow), marks)
+        pair = DistinctImagesRow
+        session.execute(delete(pair).where(pair.first_id.in_(some) | pair.second_id.in_(some)))
         session.execute(delete(ImageRow).where(ImageRow.id.in_(some)))
         paths += [row.path for row in going]
     return paths
@@ -71,12 +75,15 @@ def anonymise(session: Session, user: str) -> int:
     pseudonym = f"former reviewer {secrets.token_hex(4)}"
     session.execute(delete(LeaseRow).where(LeaseRow.reviewer == user))
     session.execute(update(DatasetRow).where(DatasetRow.owner == user).values(owner=pseudonym))
+    session.execute(delete(SavedFilterRow).where(SavedFilterRow.owner == user))
+    session.execute(update(DistinctImagesRow).where(DistinctImagesRow.said_by == user).values(said_by=pseudonym))
+    study_rows.rename_reader(session, user, pseudonym)
     own = DecisionRow.reviewer == user
     first = session.scalar(select(func.min(DecisionRow.sequence)).where(own))
     if first is None:
         return 0
     changed = session.scalar(select(func.count()).select_from(DecisionRow).where(own)) or 0
-    session.execute(update(DecisionRow).where(own).values(reviewer=pseudonym, note="", request_id=None))
+    session.execute(update(DecisionRow).where(own).values(reviewer=pseudonym, note="", request_id=None, batch_id=None))
     old_head, new_head = chain.rewrite(session, first)
     session.add(
         ChainRewriteRow(

@@ -4,6 +4,7 @@ It opens no session and touches no file.
 """
 
 import io
+import math
 from dataclasses import dataclass
 
 from PIL import Image
@@ -11,6 +12,7 @@ from PIL import Image
 from dermaflux.curation.image_pool import ImagePool
 from dermaflux.curation.records import Dataset, Decision
 from dermaflux.curation.tables import DatasetRow, DecisionRow, ImageRow
+from dermaflux.domain import closeness
 from dermaflux.domain.errors import ImageNotReadable
 from dermaflux.domain.records import Assessment, GeneratedImage, StoredImage, Verdict
 from dermaflux.provenance import Provenance, from_generated, inspect, png_bytes
@@ -58,23 +60,39 @@ def fill_content(row: ImageRow, content: ImageContent) -> None:
     row.content_sha256 = content.content_sha256
     row.width_px, row.height_px = content.size_px
     row.model = provenance.model
-    # No database takes lone surrogates in its text, PostgreSQL no NUL; `generated` has the caption as it is.
-    row.caption = provenance.caption.encode("utf-8", "replace").decode().replace("\0", "?")
+    row.caption = storable(provenance.caption)
     row.diagnosis = str(spec.diagnosis) if spec else None
     row.asymmetry = spec.asymmetry if spec else None
     row.border = spec.border if spec else None
     row.num_colours = len(spec.colours) if spec else None
+    row.skin_tone = str(spec.skin_tone) if spec and spec.skin_tone else None
     row.generated = provenance.to_dict()
 
 
+def storable(caption: str) -> str:
+    """The caption as a column holds it: no database takes lone surrogates, PostgreSQL no NUL. `generated` has both."""
+    return caption.encode("utf-8", "replace").decode().replace("\0", "?")
+
+
 def fill_assessment(row: ImageRow, assessment: Assessment | None) -> None:
-    """Set the columns that follow from measurement and classifier; None means not assessed yet."""
+    """Set the columns that follow from measurement and classifier; None means not assessed yet.
+
+    The content must be filled in before: some compare what was found with what was asked for.
+    """
     row.assessment = assessment.to_dict() if assessment else {}
     measurement = assessment.measurement if assessment else None
     row.measured_asymmetry = measurement.asymmetry if measurement else None
     row.measured_border = measurement.border if measurement else None
     row.measured_num_colours = measurement.num_colours if measurement else None
     row.malignant_probability = assessment.prediction.malignant if assessment else None
+    spec = Provenance.from_dict(row.generated).spec
+    row.distance = row.agrees = None
+    if assessment and spec:
+        found = closeness.distance(spec, assessment)
+        row.distance = found if math.isfinite(found) else None
+        predicted = assessment.prediction
+        if predicted.malignant is not None and predicted.threshold is not None:
+            row.agrees = (predicted.malignant >= predicted.threshold) == spec.malignant
 
 
 def stored_image(row: ImageRow, pool: ImagePool, verdict: str | None = None, version: int = 0) -> StoredImage:
@@ -89,13 +107,19 @@ def stored_image(row: ImageRow, pool: ImagePool, verdict: str | None = None, ver
         assessment=row.assessment,
         verdict=Verdict(verdict) if verdict else None,
         version=version,
+        memorised=row.memorised,
     )
 
 
 def dataset(row: DatasetRow) -> Dataset:
     """The record of a dataset row."""
     return Dataset(
-        name=row.name, owner=row.owner, description=row.description, created_at=row.created_at.isoformat()
+        name=row.name,
+        owner=row.owner,
+        description=row.description,
+        created_at=row.created_at.isoformat(),
+        private=row.private,
+        archived=row.archived_at is not None,
     )
 
 

@@ -4,7 +4,7 @@ Short transactions, one a call; records cross the border, ORM objects never do. 
 Safe to use from many threads; writers of one process queue on a lock, those of several on the database.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import func, select
@@ -22,55 +22,30 @@ from dermaflux.curation import (
     visibility,
 )
 from dermaflux.curation.assignments import Hands
+from dermaflux.curation.board_store import BoardStore
 from dermaflux.curation.database import migrate, open_engine
+from dermaflux.curation.grid_records import Outcomes
+from dermaflux.curation.grid_store import GridStore
 from dermaflux.curation.import_store import ImportStore
 from dermaflux.curation.records import (
     ChainReport,
-    Dataset,
     Decision,
     DecisionRequest,
     VerdictCounts,
-    checked_dataset_name,
     checked_reviewer,
 )
 from dermaflux.curation.review_store import ReviewStore
-from dermaflux.curation.tables import DatasetRow, DecisionRow, ImageRow
-from dermaflux.domain.errors import InvalidRequest
+from dermaflux.curation.study_store import StudyStore
+from dermaflux.curation.tables import DecisionRow, ImageRow
+from dermaflux.domain.errors import DataNotFound, DermaFluxError, InvalidRequest, StaleDecision
 from dermaflux.domain.identifiers import new_id
 from dermaflux.domain.records import StoredImage
 
 __all__ = ["CurationStore", "migrate", "open_engine"]
 
 
-class CurationStore(ReviewStore, ImportStore):
+class CurationStore(BoardStore, GridStore, ReviewStore, ImportStore, StudyStore):
     """Images, datasets and decisions in one migrated database, image files in one folder."""
-
-    def create_dataset(
-        self, name: str, owner: str = "", description: str = "", *, exist_ok: bool = False
-    ) -> Dataset:
-        """A new, empty dataset; with exist_ok the one of that very name when there is one.
-
-        Raises InvalidRequest for a bad name or one that is taken (case does not count).
-        """
-        name = checked_dataset_name(name)
-        with self._write() as session:
-            taken = session.scalars(select(DatasetRow).where(func.lower(DatasetRow.name) == name.lower())).first()
-            if taken is not None and exist_ok and taken.name == name:
-                return rows.dataset(taken)
-            if taken is not None:
-                raise InvalidRequest(
-                    f"There is a dataset {taken.name!r} already. Choose another name or use that one."
-                )
-            row = DatasetRow(
-                id=new_id(), name=name, owner=owner, description=description, created_at=datetime.now(UTC)
-            )
-            session.add(row)
-        return rows.dataset(row)
-
-    def datasets(self) -> tuple[Dataset, ...]:
-        """All datasets by name."""
-        with self._read() as session:
-            return tuple(rows.dataset(row) for row in session.scalars(select(DatasetRow).order_by(DatasetRow.name)))
 
     def counts(self, dataset: str, reviewer: str | None = None, viewer: str | None = None) -> VerdictCounts:
         """How many images stand where, for one reviewer or for all together, as far as a viewer may see it.
@@ -109,57 +84,43 @@ class CurationStore(ReviewStore, ImportStore):
         """
         return self._decide(request, adjudicates=True)
 
+    def decide_all(self, requests: Sequence[DecisionRequest]) -> Outcomes:
+        """Append several verdicts in the order given, in one transaction; each as by `decide`.
+
+        One that cannot be (gone, or decided on since it was seen) is refused for itself; the others are stored.
+        """
+        stored: list[Decision] = []
+        refused: dict[str, DermaFluxError] = {}
+        with self._write() as session:
+            for request in requests:
+                try:
+                    stored.append(_decide_in(session, request, adjudicates=False))
+                except (DataNotFound, InvalidRequest, StaleDecision) as error:
+                    refused[request.image_id] = error
+        return Outcomes(stored=tuple(stored), refused=refused)
+
     def _decide(self, request: DecisionRequest, adjudicates: bool) -> Decision:
         with self._write() as session:
-            dataset = lookups.dataset_row(session, request.dataset)
-            if first := submission.first_answer(session, dataset.id, request, adjudicates):
-                return rows.decision(first, dataset.name)
-            submission.check_version(session, dataset.id, request)
-            if adjudicates:
-                plan = visibility.plan_of(session, dataset.id)
-                disputes.check_disputed(session, dataset.id, request.image_id, plan.reviewers_per_image)
-            else:
-                assignments.give_back(session, Hands(dataset.id, request.reviewer), request.image_id)
-            event = DecisionRow(
-                id=new_id(),
-                created_at=datetime.now(UTC),
-                reviewer=request.reviewer,
-                dataset_id=dataset.id,
-                image_id=request.image_id,
-                verdict=request.verdict.value,
-                realism=request.realism,
-                tags=list(request.tags),
-                note=request.note,
-                adjudicates=adjudicates,
-                request_id=submission.request_key(request, adjudicates),
-            )
-            _append(session, event)
-        return rows.decision(event, dataset.name)
+            return _decide_in(session, request, adjudicates)
 
     def undo(self, dataset: str, reviewer: str) -> Decision:
         """Take back the reviewer's last decision in the dataset that still stands, by a compensating event.
 
-        Called again it goes one further back. Raises InvalidRequest when nothing is left to undo.
+        Called again it goes one further back. Of decisions given together all are taken back; the answer is the event
+        for the last of them. Raises InvalidRequest when nothing is left to undo.
         """
+        return self.undo_together(dataset, reviewer)[0]
+
+    def undo_together(self, dataset: str, reviewer: str) -> tuple[Decision, ...]:
+        """The same; every event, that for the last verdict first."""
         reviewer = checked_reviewer(reviewer)
         with self._write() as session:
             row = lookups.dataset_row(session, dataset)
             last = verdicts.last_standing(session, row.id, reviewer)
             if last is None:
                 raise InvalidRequest(f"{reviewer} has no decision in {row.name} left to undo.")
-            event = DecisionRow(
-                id=new_id(),
-                created_at=datetime.now(UTC),
-                reviewer=reviewer,
-                dataset_id=row.id,
-                image_id=last.image_id,
-                tags=[],
-                note="",
-                undoes=last.id,
-                adjudicates=last.adjudicates,
-            )
-            _append(session, event)
-        return rows.decision(event, row.name)
+            together = verdicts.given_with(session, last)
+            return tuple(rows.decision(_take_back(session, one), row.name) for one in together)
 
     def decisions(
         self, dataset: str, image_id: str | None = None, viewer: str | None = None
@@ -188,6 +149,52 @@ class CurationStore(ReviewStore, ImportStore):
             verdicts.rebuild(session)
 
 
-def _append(session: Session, event: DecisionRow) -> None:
-    chain.append(session, event, lookups.image_sha256(session, event.image_id))
+def _append(session: Session, event: DecisionRow, image_sha256: str) -> None:
+    chain.append(session, event, image_sha256)
     verdicts.refresh(session, event)
+
+
+def _decide_in(session: Session, request: DecisionRequest, adjudicates: bool) -> Decision:
+    """Whatever is refused is refused before anything is written."""
+    dataset = lookups.dataset_row(session, request.dataset)
+    if first := submission.first_answer(session, dataset.id, request, adjudicates):
+        return rows.decision(first, dataset.name)
+    sha256 = lookups.image_sha256(session, request.image_id)
+    submission.check_version(session, dataset.id, request)
+    if adjudicates:
+        plan = visibility.plan_of(session, dataset.id)
+        disputes.check_disputed(session, dataset.id, request.image_id, plan.reviewers_per_image)
+    else:
+        assignments.give_back(session, Hands(dataset.id, request.reviewer), request.image_id)
+    event = DecisionRow(
+        id=new_id(),
+        created_at=datetime.now(UTC),
+        reviewer=request.reviewer,
+        dataset_id=dataset.id,
+        image_id=request.image_id,
+        verdict=request.verdict.value,
+        realism=request.realism,
+        tags=list(request.tags),
+        note=request.note,
+        adjudicates=adjudicates,
+        request_id=submission.request_key(request, adjudicates),
+        batch_id=request.batch_id,
+    )
+    _append(session, event, sha256)
+    return rows.decision(event, dataset.name)
+
+
+def _take_back(session: Session, decision: DecisionRow) -> DecisionRow:
+    event = DecisionRow(
+        id=new_id(),
+        created_at=datetime.now(UTC),
+        reviewer=decision.reviewer,
+        dataset_id=decision.dataset_id,
+        image_id=decision.image_id,
+        tags=[],
+        note="",
+        undoes=decision.id,
+        adjudicates=decision.adjudicates,
+    )
+    _append(session, event, lookups.image_sha256(session, event.image_id))
+    return event

@@ -7,7 +7,7 @@ kept in the same transaction, and can be made again from them. Migrations own th
 from datetime import datetime
 from typing import Any, ClassVar
 
-from sqlalchemy import ForeignKey, Index, MetaData, String, Text
+from sqlalchemy import ForeignKey, Index, MetaData, String, Text, UniqueConstraint
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 from dermaflux.columns import AnyJson, UtcDateTime
@@ -31,7 +31,8 @@ class Base(DeclarativeBase):
 class ImageRow(Base):
     """One image file in the pool. The narrow columns repeat facts of the two JSON columns for queries.
 
-    asymmetry, border and num_colours are the requested values, measured_* what the measurement found.
+    asymmetry, border, num_colours and skin_tone are the requested values, measured_* what the measurement found;
+    `agrees`: the classifier is on the requested side; `distance`: how far what was found lies from the request, 0..1.
     """
 
     __tablename__ = "images"
@@ -54,6 +55,9 @@ class ImageRow(Base):
     measured_num_colours: Mapped[int | None]
     malignant_probability: Mapped[float | None]
     memorised: Mapped[bool | None]
+    skin_tone: Mapped[str | None] = mapped_column(String(4))
+    agrees: Mapped[bool | None]
+    distance: Mapped[float | None]
     caption: Mapped[str] = mapped_column(Text)
     generated: Mapped[dict[str, Any]]
     assessment: Mapped[dict[str, Any]]
@@ -72,13 +76,16 @@ Index(
     ImageRow.measured_num_colours,
     ImageRow.malignant_probability,
     ImageRow.memorised,
+    ImageRow.skin_tone,
+    ImageRow.agrees,
+    ImageRow.distance,
     ImageRow.model,
     ImageRow.caption,
 )
 
 
 class DatasetRow(Base):
-    """A named set under curation."""
+    """A named set under curation. A private one is its owner's alone; an archived one is kept, but not offered."""
 
     __tablename__ = "datasets"
 
@@ -87,13 +94,15 @@ class DatasetRow(Base):
     owner: Mapped[str] = mapped_column(String(100))
     description: Mapped[str] = mapped_column(Text)
     created_at: Mapped[datetime]
+    private: Mapped[bool] = mapped_column(default=False)
+    archived_at: Mapped[datetime | None]
 
 
 class DecisionRow(Base):
     """One event: a verdict, or (verdict null, undoes set) the taking back of one. Never changed, never deleted.
 
     `adjudicates` marks an adjudicator's verdict and the taking back of one. `request_id` tells a request that is sent
-    twice from two requests.
+    twice from two requests. Verdicts given together share a `batch_id`, and are taken back together.
     """
 
     __tablename__ = "decisions"
@@ -116,6 +125,7 @@ class DecisionRow(Base):
     undoes: Mapped[str | None] = mapped_column(ForeignKey("decisions.id"), unique=True)
     adjudicates: Mapped[bool] = mapped_column(default=False)
     request_id: Mapped[str | None] = mapped_column(String(64))
+    batch_id: Mapped[str | None] = mapped_column(String(64), index=True)
     previous_hash: Mapped[str] = mapped_column(String(64))
     hash: Mapped[str] = mapped_column(String(64), unique=True)
 
@@ -212,3 +222,26 @@ class ChainRewriteRow(Base):
     first_sequence: Mapped[int]
     old_head: Mapped[str] = mapped_column(String(64))
     new_head: Mapped[str] = mapped_column(String(64))
+
+
+class SavedFilterRow(Base):
+    """A user's own filter of the grid under a name; `words` is what the front end sent."""
+
+    __tablename__ = "saved_filters"
+    __table_args__ = (UniqueConstraint("owner", "name"),)
+
+    id: Mapped[str] = mapped_column(String(36), primary_key=True)
+    owner: Mapped[str] = mapped_column(String(100))
+    name: Mapped[str] = mapped_column(String(64))
+    words: Mapped[dict[str, Any]]
+
+
+class DistinctImagesRow(Base):
+    """Two images (first_id < second_id) that look alike and of which somebody said that they are no duplicates."""
+
+    __tablename__ = "distinct_images"
+
+    first_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True)
+    second_id: Mapped[str] = mapped_column(ForeignKey("images.id"), primary_key=True, index=True)
+    said_by: Mapped[str] = mapped_column(String(100))
+    said_at: Mapped[datetime]

@@ -89,6 +89,18 @@ def last_standing(session: Session, dataset_id: str, reviewer: str) -> DecisionR
     ).first()
 
 
+def given_with(session: Session, decision: DecisionRow) -> list[DecisionRow]:
+    """The standing decisions that a reviewer gave together with this one, itself among them, the newest first."""
+    if decision.batch_id is None:
+        return [decision]
+    together = _standing(DecisionRow).where(
+        DecisionRow.batch_id == decision.batch_id,
+        DecisionRow.dataset_id == decision.dataset_id,
+        DecisionRow.reviewer == decision.reviewer,
+    )
+    return list(session.scalars(together.order_by(DecisionRow.sequence.desc())))
+
+
 _CURRENT_COLUMNS = ["dataset_id", "image_id", "reviewer", "decision_id", "verdict", "realism"]
 _ADJUDICATION_COLUMNS = ["dataset_id", "image_id", "decision_id", "verdict"]
 _VERDICT_COLUMNS = ["dataset_id", "image_id", "verdict", "num_reviewers", "realism"]

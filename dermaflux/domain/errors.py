@@ -40,6 +40,14 @@ class NotAllowed(DermaFluxError):
     """The visitor's role does not cover what was asked."""
 
 
+class TooManyAttempts(NotAllowed):
+    """Wrong passwords came too often; the name has to wait a number of seconds."""
+
+    def __init__(self, message: str, wait_seconds: float) -> None:
+        super().__init__(message)
+        self.wait_seconds = wait_seconds
+
+
 class StorageNotWritable(DermaFluxError):
     """The data directory or the database cannot be written."""
 

@@ -7,6 +7,7 @@ import secrets
 import threading
 import time
 import uuid
+from datetime import datetime
 
 _lock = threading.Lock()
 _last = 0
@@ -26,3 +27,9 @@ def new_id() -> str:
     milliseconds, fraction = stamp >> 12, stamp & 0xFFF
     value = milliseconds << 80 | 0x7 << 76 | fraction << 64 | 0b10 << 62 | secrets.randbits(62)
     return str(uuid.UUID(int=value))
+
+
+def first_id_of(moment: datetime) -> str:
+    """The least id that can have been made at a moment or later: to find by time what is sorted by id."""
+    milliseconds = int(moment.timestamp() * 1000)
+    return str(uuid.UUID(int=milliseconds << 80))

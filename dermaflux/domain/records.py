@@ -183,15 +183,34 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NearestTraining:
+    """The training picture that comes nearest to an image: distance 0 = the same, 2 = opposite.
+
+    Nearer than `threshold` it counts as a copy; image_id is the picture's public id in its data set.
+    """
+
+    distance: float
+    threshold: float
+    image_id: str
+
+    @property
+    def is_copy(self) -> bool:
+        """Whether the image counts as memorised."""
+        return self.distance <= self.threshold
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What the measurement and the classifier say of one image."""
+    """What the measurement and the classifier say of one image; `nearest` is None where nothing was compared."""
 
     measurement: Measurement
     prediction: Prediction
+    nearest: NearestTraining | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """A JSON-ready dict."""
-        return {"measurement": self.measurement.to_dict(), "prediction": self.prediction.to_dict()}
+        found = {"measurement": self.measurement.to_dict(), "prediction": self.prediction.to_dict()}
+        return found | ({"nearest_training": asdict(self.nearest)} if self.nearest else {})
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "Assessment":
@@ -199,7 +218,12 @@ class Assessment:
         measured, predicted = dict(values["measurement"]), dict(values["prediction"])
         measured["colours"] = tuple(Colour(name) for name in measured["colours"] or ())
         predicted["diagnosis"] = predicted["diagnosis"] or {}
-        return cls(measurement=Measurement(**measured), prediction=Prediction(**predicted))
+        nearest = values.get("nearest_training")
+        return cls(
+            measurement=Measurement(**measured),
+            prediction=Prediction(**predicted),
+            nearest=NearestTraining(**nearest) if nearest else None,
+        )
 
 
 class Verdict(StrEnum):
@@ -224,6 +248,7 @@ class StoredImage:
 
     Read in a dataset it has a verdict, and `version`: the sequence of the newest decision on it there that the
     reader may see, 0 when there is none. Sent back with a decision, it keeps the reader from overruling unseen ones.
+    `memorised`: whether it copies a training picture, None while nobody has looked.
     """
 
     image_id: str
@@ -235,6 +260,7 @@ class StoredImage:
     assessment: Mapping[str, Any]
     verdict: Verdict | None = None
     version: int = 0
+    memorised: bool | None = None
 
 
 def _within(name: str, value: float | None, limits: tuple[float, float]) -> None:

@@ -7,22 +7,20 @@ the refusal rate, and how well P(malignant) tells malignant requests from benign
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy.stats import rankdata
 
-from dermaflux.domain.caption import ASYMMETRY_WORDS, BORDER_WORDS
 from dermaflux.domain.lesion import (
     HAM_DIAGNOSES,
     LEVEL_STEP,
-    Colour,
     Diagnosis,
     LesionSpec,
     typical_colours,
 )
 from dermaflux.domain.records import Assessment
+from dermaflux.domain.sweep import LEVELS, moved_spec
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -30,11 +28,6 @@ if TYPE_CHECKING:
 ATTRIBUTES = ("asymmetry", "border", "num_colours")
 DIAGNOSIS = "diagnosis"
 MEASURED = (*ATTRIBUTES, "mask_area", "malignant")
-LEVELS: Mapping[str, tuple[float, ...]] = MappingProxyType({
-    "asymmetry": tuple(ASYMMETRY_WORDS),
-    "border": tuple(BORDER_WORDS),
-    "num_colours": tuple(range(1, len(Colour) + 1)),
-})  # fmt: skip
 
 Generate = Callable[[LesionSpec], Sequence["Image.Image"]]
 Assess = Callable[["Image.Image"], Assessment]
@@ -111,13 +104,6 @@ def middle_spec(diagnosis: Diagnosis) -> LesionSpec:
     return LesionSpec(
         asymmetry=1.0, border=4.0, colours=typical_colours(3, diagnosis), diagnosis=diagnosis
     )
-
-
-def moved_spec(base: LesionSpec, attribute: str, level: float) -> LesionSpec:
-    """The spec with one of ATTRIBUTES at another level and the rest held. Raises InvalidRequest as LesionSpec does."""
-    if attribute == "num_colours":
-        return replace(base, colours=typical_colours(int(level), base.diagnosis))
-    return replace(base, **{attribute: level})
 
 
 def run_sweep(

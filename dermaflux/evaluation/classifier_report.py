@@ -5,7 +5,7 @@ refused are counted and left out. It knows no network and no file: predictions c
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +24,10 @@ from dermaflux.evaluation.classifier_metrics import (
 from dermaflux.evaluation.decision_curve import DecisionPoint, decision_curve
 from dermaflux.evaluation.multiclass import MulticlassReport, multiclass_report
 from dermaflux.evaluation.reliability import ReliabilityBin, reliability_curve
+from dermaflux.evaluation.roc_band import roc_band
 from dermaflux.evaluation.subgroups import LabelledScores, Subgroups, subgroups
+
+_ROC_RESAMPLES = 500  # each draws a whole curve; a band for the eye needs no more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,13 +55,17 @@ class DiagnosisFigures:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClassifierReport:
-    """`figures` as `binary_metrics` gives them; `intervals` of some of them; `multiclass` None where no class fits."""
+    """`figures` as `binary_metrics` gives them; `intervals` of some of them; `multiclass` None where no class fits.
+
+    roc: the curve with its pointwise band, as equally long lists: false_rate, sensitivity, low, high.
+    """
 
     num_pictures: int
     num_lesions: int
     num_refused: int
     figures: Mapping[str, float]
     intervals: Mapping[str, Interval]
+    roc: Mapping[str, Sequence[float]]
     reliability: Sequence[ReliabilityBin]
     decision_curve: Sequence[DecisionPoint]
     diagnoses: Mapping[str, DiagnosisFigures]
@@ -87,12 +94,19 @@ def classifier_report(pictures: Sequence[JudgedPicture], how: Bootstrap | None =
         num_refused=len(pictures) - len(kept),
         figures=binary_metrics(labels, scores, threshold=judged.threshold),
         intervals=_intervals(judged, how),
+        roc=_roc(judged, how),
         reliability=reliability_curve(labels, scores),
         decision_curve=decision_curve(labels, scores),
         diagnoses=_by_diagnosis([picture.diagnosis for picture in kept], judged),
         multiclass=_multiclass(kept),
         subgroups={name: subgroups(judged, [p.groups[name] for p in kept], how) for name in kept[0].groups},
     )
+
+
+def _roc(judged: LabelledScores, how: Bootstrap) -> dict[str, list[float]]:
+    how = replace(how, num_resamples=min(how.num_resamples, _ROC_RESAMPLES))
+    band = roc_band(judged.labels, judged.scores, judged.clusters, how)
+    return {name: getattr(band, name).round(5).tolist() for name in ("false_rate", "sensitivity", "low", "high")}
 
 
 def _intervals(judged: LabelledScores, how: Bootstrap) -> dict[str, Interval]:

@@ -95,11 +95,12 @@ def coverage_report(
 
 def _counts(facts: Iterable[LesionFacts]) -> Counter[tuple[str, str, str]]:
     return Counter(
-        (str(fact.diagnosis), attribute, _level_name(attribute, getattr(fact, attribute)))
+        (str(fact.diagnosis), attribute, level_name(attribute, getattr(fact, attribute)))
         for fact in facts
         for attribute in LEVELS
     )
 
 
-def _level_name(attribute: str, value: float | None) -> str:
+def level_name(attribute: str, value: float | None) -> str:
+    """The level of LEVELS that a value belongs to, as text."""
     return NOT_MEASURED if value is None else f"{_LEVEL[attribute](value):g}"

@@ -5,6 +5,8 @@ a .safetensors file, or a hub repository.
 """
 
 import json
+import logging
+import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,6 +14,8 @@ from dermaflux.domain.errors import InvalidRequest, ModelNotAvailable
 from dermaflux.domain.records import SamplingRequest
 from dermaflux.generation.adapter_facts import AdapterFacts, read_adapter_facts
 from dermaflux.generation.facts import PipelineFacts, load_facts
+
+log = logging.getLogger(__name__)
 
 ASSETS_DIR = Path(__file__).parents[2] / "assets" / "models"
 NANO = "nano"
@@ -69,21 +73,34 @@ FLUX_SCHNELL = ModelEntry(
 )
 
 
+_HUB_MODELS = {entry.name: entry for entry in (FLUX_DEV, FLUX_SCHNELL)}
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
 class ModelCatalogue:
     """The models and adapters that can be asked for by name, and the reading of names that are paths."""
 
-    def __init__(self, assets_dir: Path = ASSETS_DIR) -> None:
+    def __init__(self, assets_dir: Path = ASSETS_DIR, trained_dir: Path | None = None) -> None:
+        """trained_dir: training runs, whose finished LoRAs (NAME/NAME.safetensors) are on offer too."""
         self.assets_dir = assets_dir
+        self.trained_dir = trained_dir
 
     def models(self) -> tuple[ModelEntry, ...]:
-        """The named models, the default first. nano is left out while its weights are not installed."""
-        folder = self.assets_dir / NANO
-        nano = (entry_of_folder(folder, name=NANO),) if (folder / INDEX_FILE).is_file() else ()
-        return (*nano, FLUX_DEV, FLUX_SCHNELL)
+        """The named models: nano if it is installed, those of the hub, then other pipelines that lie in the assets.
+
+        A folder named as a hub model stands for it, without a download.
+        """
+        installed = {path.parent.name for path in self.assets_dir.glob(f"*/{INDEX_FILE}")}
+        own = sorted(installed - {NANO, *_HUB_MODELS})
+        names = [*([NANO] if NANO in installed else []), *_HUB_MODELS, *own]
+        return tuple(entry for name in names if (entry := self._entry(name)))
 
     def adapters(self) -> tuple[AdapterEntry, ...]:
-        """The adapters installed with the application, by file name."""
+        """The adapters installed with the application, then those trained here, by file name."""
         files = sorted((self.assets_dir / "adapters").glob("*.safetensors"))
+        installed = {path.stem for path in files}
+        trained = sorted(self.trained_dir.glob("*/*.safetensors")) if self.trained_dir else []
+        files += [path for path in trained if path.stem == path.parent.name and path.stem not in installed]
         return tuple(AdapterEntry(name=path.stem, source=str(path)) for path in files)
 
     def model(self, name: str) -> ModelEntry:
@@ -91,18 +108,26 @@ class ModelCatalogue:
 
         Raises InvalidRequest for an unknown name, ModelNotAvailable for a folder without a pipeline in it.
         """
-        if name == NANO:
-            return entry_of_folder(self.assets_dir / NANO, name=NANO)
-        for entry in (FLUX_DEV, FLUX_SCHNELL):
-            if name == entry.name:
-                return entry
+        folder = self.assets_dir / name
+        if name == NANO or (_PLAIN_NAME.fullmatch(name) and (folder / INDEX_FILE).is_file()):
+            return _local(entry_of_folder(folder, name=name), _HUB_MODELS.get(name))
+        if name in _HUB_MODELS:
+            return _HUB_MODELS[name]
         folder = Path(name).expanduser()
         if not folder.is_dir() and not _looks_like_path(name):
-            known = ", ".join((NANO, FLUX_DEV.name, FLUX_SCHNELL.name))
+            known = ", ".join(dict.fromkeys([NANO, *(entry.name for entry in self.models())]))
             raise InvalidRequest(
                 f"The model {name!r} is not known. Choose one of {known}, or name a folder."
             )
         return entry_of_folder(folder, name=name)
+
+    def _entry(self, name: str) -> ModelEntry | None:
+        """The entry of an installed name; of a folder without a usable pipeline None, and a line in the log."""
+        try:
+            return self.model(name)
+        except ModelNotAvailable as error:
+            log.warning("%s is not offered: %s", name, error)
+            return None
 
     def adapter(self, name: str) -> AdapterEntry:
         """The adapter of that name, file or hub repository ('owner/name' or 'owner/name/file.safetensors').
@@ -170,6 +195,13 @@ def entry_of_folder(folder: Path, *, name: str) -> ModelEntry:
     entry = ModelEntry(name=name, source=str(folder), distilled_guidance=distilled)
     entry = replace(entry, guidance_scale=FLUX_DEV.guidance_scale) if distilled else entry
     return _with_facts(entry, load_facts(folder))
+
+
+def _local(entry: ModelEntry, of_hub: ModelEntry | None) -> ModelEntry:
+    """A folder's entry; where it states nothing of itself, it is what the hub model of its name is."""
+    if of_hub is None or load_facts(Path(entry.source)) is not None:
+        return entry
+    return replace(of_hub, source=entry.source, is_hub=False)
 
 
 def _facts_of(adapter: AdapterEntry) -> AdapterFacts:

@@ -5,8 +5,9 @@ Safetensors only. It knows no adapters and does no sampling.
 
 import json
 import logging
+import math
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +27,18 @@ from dermaflux.generation.patch_autoencoder import PatchAutoencoder
 
 log = logging.getLogger(__name__)
 
+OnLoad = Callable[[str, int, int], None]
+"""Progress of a load: called before each part with what is being done, how many parts are done, and of how many."""
+
 _NETWORKS = ("transformer", "vae", "text_encoder", "text_encoder_2")
 _TOKENIZERS = ("tokenizer", "tokenizer_2")
+_PART_NAMES = {
+    "transformer": "the image transformer",
+    "vae": "the image decoder",
+    "text_encoder": "the CLIP text encoder",
+    "text_encoder_2": "the T5 text encoder",
+}
+_NUM_PARTS = len(_NETWORKS) + 1  # and the move to the device
 # Flux overflows in float16, so it is not a choice.
 _DTYPES = {
     "float32": torch.float32,
@@ -88,8 +99,12 @@ def locate(entry: ModelEntry) -> Path:
     return download_pipeline(entry.source) if entry.is_hub else Path(entry.source)
 
 
+def unheard(_doing: str, _done: int, _total: int) -> None:
+    """The on_load of a caller who does not want to know."""
+
+
 def load_pipeline(
-    entry: ModelEntry, placement: Placement, folder: Path | None = None
+    entry: ModelEntry, placement: Placement, folder: Path | None = None, on_load: OnLoad = unheard
 ) -> FluxPipeline:
     """The pipeline of an entry on its device, every weight accounted for.
 
@@ -98,8 +113,9 @@ def load_pipeline(
     """
     folder = folder or locate(entry)
     index = _read_index(folder)
-    _check_memory(folder, placement)
-    parts = load_parts(folder, placement.dtype, index)
+    check_room(folder, placement)
+    parts = load_parts(folder, placement.dtype, index, on_load)
+    on_load(f"moving it to {placement.device}", len(_NETWORKS), _NUM_PARTS)
     parts["scheduler"] = _load_scheduler(folder, index)
     pipe = FluxPipeline(**parts)
     pipe.set_progress_bar_config(disable=True)
@@ -108,14 +124,19 @@ def load_pipeline(
     return pipe
 
 
-def load_parts(folder: Path, dtype: torch.dtype, index: dict[str, Any] | None = None) -> dict[str, Any]:
+def load_parts(
+    folder: Path, dtype: torch.dtype, index: dict[str, Any] | None = None, on_load: OnLoad = unheard
+) -> dict[str, Any]:
     """The networks and tokenizers of a pipeline folder by name, strictly; whatever its scheduler is.
 
     Raises ModelNotAvailable as `load_pipeline` does.
     """
     index = index or _read_index(folder)
+    networks = {}
     with _quiet_bars():
-        networks = {name: _load_network(folder, name, index, dtype) for name in _NETWORKS}
+        for done, name in enumerate(_NETWORKS):
+            on_load(f"{_PART_NAMES[name]}, {_weight_bytes(folder / name, dtype) / 1e9:.1f} GB", done, _NUM_PARTS)
+            networks[name] = _load_network(folder, name, index, dtype)
     return networks | {name: _load_tokenizer(folder, name, index) for name in _TOKENIZERS}
 
 
@@ -219,18 +240,41 @@ def _load_scheduler(folder: Path, index: dict[str, Any]) -> FlowMatchEulerDiscre
         ) from error
 
 
-def _check_memory(folder: Path, placement: Placement) -> None:
-    """Refuse before loading what this machine's memory cannot hold, instead of being killed half-way."""
-    bytes_on_disk = sum(path.stat().st_size for path in folder.rglob("*.safetensors"))
-    if not hasattr(os, "sysconf"):  # Windows: leave it to the loader
-        return
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if bytes_on_disk > total:
-        raise ModelNotAvailable(
-            f"The model in {folder} takes {bytes_on_disk / 1e9:.0f} GB, but this machine has {total / 1e9:.0f} GB. "
-            "Choose a smaller model, such as nano."
-        )
-    log.debug("weights %.2f GB for %s", bytes_on_disk / 1e9, placement.device)
+def check_room(folder: Path, placement: Placement) -> None:
+    """Refuse before anything is loaded or given up what this machine can never hold. Raises ModelNotAvailable.
+
+    What is free at the moment plays no part: another model may still be in the way.
+    """
+    sizes = {name: _weight_bytes(folder / name, placement.dtype) for name in _NETWORKS}
+    needed, largest = sum(sizes.values()), max(sizes.values())
+    if hasattr(os, "sysconf"):  # not on Windows: leave it to the loader
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        if needed > memory:
+            why = "no GPU was found, and " if placement.device.type == "cpu" and not torch.cuda.is_available() else ""
+            raise ModelNotAvailable(
+                f"The model in {folder} takes {needed / 1e9:.0f} GB, but {why}this machine has {memory / 1e9:.0f} GB. "
+                "Choose a smaller model, such as nano."
+            )
+    if placement.device.type == "cuda":
+        whole = torch.cuda.get_device_properties(placement.device).total_memory
+        if largest * _MEMORY_HEADROOM > whole:
+            raise ModelNotAvailable(
+                f"The largest part of the model takes {largest / 1e9:.0f} GB, but the GPU has {whole / 1e9:.0f} GB. "
+                "Choose a smaller model, such as nano."
+            )
+
+
+def _weight_bytes(folder: Path, dtype: torch.dtype) -> int:
+    """What the weights of a folder take in memory in a number format, by their headers; 0 for what is not readable."""
+    numbers = 0
+    for path in folder.glob("*.safetensors"):
+        try:
+            with path.open("rb") as file:
+                header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+            numbers += sum(math.prod(facts["shape"]) for name, facts in header.items() if name != "__metadata__")
+        except (OSError, ValueError, KeyError, TypeError, MemoryError, OverflowError):
+            continue  # the loader says what is wrong with it
+    return numbers * dtype.itemsize
 
 
 def _place(pipe: FluxPipeline, device: torch.device, name: str) -> None:

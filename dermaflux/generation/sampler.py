@@ -8,23 +8,30 @@ import gc
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 from diffusers import FluxPipeline
 
-from dermaflux.domain.caption import compose
-from dermaflux.domain.contrast import contrasts
 from dermaflux.domain.errors import Cancelled, InvalidRequest, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest, StepPreview
 from dermaflux.generation.adapters import Adapter, locate_adapters, wear
 from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
-from dermaflux.generation.denoising import Guidance, Push, decode, denoise, draw_noise
-from dermaflux.generation.loading import INT8, choose_placement, load_pipeline, locate
+from dermaflux.generation.denoising import decode, denoise, draw_noise
+from dermaflux.generation.loading import (
+    INT8,
+    OnLoad,
+    check_room,
+    choose_placement,
+    load_pipeline,
+    locate,
+    unheard,
+)
 from dermaflux.generation.previews import Previewer, load_latent_rgb
 from dermaflux.generation.prompts import PromptEncoder
+from dermaflux.generation.steering import guidance_of
 from dermaflux.generation.threads import fitting_threads
 from dermaflux.generation.weights import sha256_of_folder
 
@@ -91,14 +98,22 @@ class Generator:
         return generator
 
     def stream(
-        self, request: SamplingRequest, should_stop: Callable[[], bool] = never
+        self, request: SamplingRequest, should_stop: Callable[[], bool] = never, on_load: OnLoad = unheard
     ) -> Iterator[StepPreview | GeneratedImage]:
         """For each image num_steps previews, then the image. Nothing is sampled until it is iterated.
 
-        should_stop is asked between steps. Raises at once what the catalogue's `resolve` raises; while iterating
-        Cancelled, and ModelNotAvailable or AdapterNotApplied from loading. Closing the iterator stops the sampling.
+        should_stop is asked between steps, and between the parts of a model that must be loaded, of which on_load
+        hears. Raises at once what the catalogue's `resolve` raises; while iterating Cancelled, and ModelNotAvailable
+        or AdapterNotApplied from loading. Closing the iterator stops the sampling.
         """
-        return self._stream(self.catalogue.resolve(request), should_stop)
+        return self._stream(self.catalogue.resolve(request), should_stop, on_load)
+
+    def identity(self, request: SamplingRequest) -> ModelIdentity:
+        """Which weights draw a request: read off the files, so that nothing is loaded. Raises as `stream` does."""
+        entry = self.catalogue.model(request.model)
+        adapters = locate_adapters(self.catalogue, request.adapters)
+        identity = _identity(entry, sha256_of_folder(locate(entry)), request, adapters)
+        return replace(identity, precision=self._precision_of(entry, adapters))
 
     def warm_up(self, model: str | None = None) -> None:
         """One step of a model (None: the one in memory, else nano), so that the first user need not wait."""
@@ -112,13 +127,13 @@ class Generator:
             self._drop()
 
     def _stream(
-        self, request: SamplingRequest, should_stop: Callable[[], bool]
+        self, request: SamplingRequest, should_stop: Callable[[], bool], on_load: OnLoad
     ) -> Iterator[StepPreview | GeneratedImage]:
         while not self._turn.acquire(timeout=_LOCK_POLL_SECONDS):
             _raise_if(should_stop())
         try:
             _raise_if(should_stop())
-            loaded = self._exchange(self.catalogue.model(request.model))
+            loaded = self._exchange(self.catalogue.model(request.model), _stoppable(on_load, should_stop))
             self._wear(loaded, request)
             self._choose_arithmetic(loaded)
             _check_size(loaded, request)
@@ -132,14 +147,24 @@ class Generator:
         finally:
             self._turn.release()
 
-    def _exchange(self, entry: ModelEntry) -> _LoadedModel:
-        """The model of that entry in memory, the former one dropped first: two may not fit."""
+    def _exchange(self, entry: ModelEntry, on_load: OnLoad = unheard) -> _LoadedModel:
+        """The model of that entry in memory, the former one dropped first: two may not fit.
+
+        One that this machine can never hold is refused before that, so that the former goes on working.
+        """
         if self._loaded is not None and self._loaded.entry == entry:
             return self._loaded
         placement = choose_placement(self._device, self._precision)
-        self._drop()
+
+        def told(doing: str, done: int, total: int) -> None:
+            on_load(f"{entry.name}: {doing}", done, total)
+
+        told("fetching its files from the hub" if entry.is_hub else "finding its files", 0, 0)
         folder = locate(entry)
-        pipe = load_pipeline(entry, placement, folder)
+        check_room(folder, placement)
+        self._drop()
+        pipe = load_pipeline(entry, placement, folder, told)
+        told("ready; the first image takes longer than the next ones", 0, 0)
         self._loaded = _LoadedModel(
             entry=entry,
             pipe=pipe,
@@ -174,9 +199,12 @@ class Generator:
             raise InvalidRequest("The precision int8 needs a folder for exported transformers; none was named.")
         from dermaflux.generation.onnx_transformer import with_onnx
 
-        int8 = loaded.entry.int8_checked and not loaded.adapters
+        loaded.precision = self._precision_of(loaded.entry, loaded.adapters)
+        int8 = loaded.precision == INT8
         loaded.sampling = with_onnx(loaded.pipe, loaded.sha256, loaded.adapters, self._exports_dir, int8=int8)
-        loaded.precision = INT8 if int8 else ""
+
+    def _precision_of(self, entry: ModelEntry, adapters: Sequence[Adapter]) -> str:
+        return INT8 if self._precision == INT8 and entry.int8_checked and not adapters else ""
 
 
 def _sample(
@@ -191,10 +219,11 @@ def _sample(
     _raise_if(should_stop())
     began, away = time.perf_counter(), 0.0
     assert loaded.sampling is not None
+    identity = _identity(loaded.entry, loaded.sha256, request, loaded.adapters)
     pipe, seed, size_px = loaded.sampling, request.seed + index, request.size_px
     state = None
     noise = draw_noise(pipe, seed, size_px)
-    for state in denoise(pipe, _guidance(loaded, request), noise, size_px, request.num_steps):
+    for state in denoise(pipe, guidance_of(request, loaded.encoder, distilled=loaded.entry.distilled_guidance), noise, size_px, request.num_steps):
         _check_finite(state.clean, request)
         picture = loaded.previewer.picture(state.clean, size_px)
         left = time.perf_counter()
@@ -210,42 +239,31 @@ def _sample(
         image_index=index,
         seed=seed,
         request=request,
-        identity=_identity(loaded, request),
+        identity=replace(identity, precision=loaded.precision),
         seconds=time.perf_counter() - began - away,
     )
 
 
-def _guidance(loaded: _LoadedModel, request: SamplingRequest) -> Guidance:
-    encode, scale = loaded.encoder.encode, float(request.guidance_scale or 0.0)
-    true_guidance = not loaded.entry.distilled_guidance and scale > 1.0
-    plain, opposites = _opposites(request)
-    return Guidance(
-        caption=encode(request.caption),
-        empty=encode("") if true_guidance else None,
-        scale=scale,
-        plain=None if plain == request.caption else encode(plain),
-        pushes=tuple(Push(away_from=encode(caption), scale=scale) for caption, scale in opposites.items()),
-    )
-
-
-def _opposites(request: SamplingRequest) -> tuple[str, dict[str, float]]:
-    """The plain caption of what is asked for, and the captions it is to be pushed away from with their scales."""
-    if request.spec is None or not request.contrast_scale:
-        return request.caption, {}
-    plain = compose(request.spec)
-    away = {compose(c.away_from): c.scale for c in contrasts(request.spec, request.contrast_scale)}
-    return plain, {caption: scale for caption, scale in away.items() if caption != plain}
-
-
-def _identity(loaded: _LoadedModel, request: SamplingRequest) -> ModelIdentity:
+def _identity(
+    entry: ModelEntry, sha256: str, request: SamplingRequest, adapters: Sequence[Adapter]
+) -> ModelIdentity:
     return ModelIdentity(
-        model=loaded.entry.name,
-        model_sha256=loaded.sha256,
+        model=entry.name,
+        model_sha256=sha256,
         adapter=request.adapter,
-        adapter_sha256=",".join(adapter.sha256 for adapter in loaded.adapters) or None,
-        licence=loaded.entry.licence,
-        precision=loaded.precision,
+        adapter_sha256=",".join(adapter.sha256 for adapter in adapters) or None,
+        licence=entry.licence,
     )
+
+
+def _stoppable(on_load: OnLoad, should_stop: Callable[[], bool]) -> OnLoad:
+    """Says how far a load is, and stops it there when that is wanted."""
+
+    def told(doing: str, done: int, total: int) -> None:
+        _raise_if(should_stop())
+        on_load(doing, done, total)
+
+    return told
 
 
 def _check_finite(latents: torch.Tensor, request: SamplingRequest) -> None:

@@ -22,6 +22,14 @@ class Waiting:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """The job rests with `done` of `total` parts finished, until its owner lets it go on."""
+
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """`done` of `total` parts are finished."""
 
@@ -52,7 +60,7 @@ class Ended:
     job: Job
 
 
-JobEvent = Waiting | Progress | Update | Result | Ended
+JobEvent = Waiting | Paused | Progress | Update | Result | Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,14 +77,14 @@ class Channel:
 
     def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._entries: dict[Hashable, tuple[int, JobEvent]] = {}
+        self._entries: dict[tuple[type, Hashable], tuple[int, JobEvent]] = {}
         self._version = 0
         self._ended = False
         self._taken = False
 
     @property
     def is_taken(self) -> bool:
-        """Whether a worker of this process has taken the job: then the channel will end with Ended, or has."""
+        """Whether a worker of this process is at the job: then it says all there is to say."""
         with self._changed:
             return self._taken
 
@@ -92,6 +100,13 @@ class Channel:
             first = not self._taken
             self._taken = True
             return first
+
+    def release(self) -> None:
+        """The worker gave the job back: the channel waits for another one, what is finished stays said."""
+        with self._changed:
+            self._taken = False
+            self._entries = {place: entry for place, entry in self._entries.items() if place[0] is not Update}
+            self._changed.notify_all()
 
     def publish(self, event: Progress | Update | Result | Ended) -> None:
         """Put an event in the place of its predecessor and wake the readers. Nothing follows Ended."""

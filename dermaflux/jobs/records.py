@@ -8,10 +8,15 @@ from typing import Any
 
 
 class JobState(StrEnum):
-    """Where a job stands. `interrupted`: the process ended under it; it can be tried again."""
+    """Where a job stands.
+
+    `paused`: its owner holds it back; what is finished is kept. `interrupted`: left behind by a version of the program
+    that did not give such jobs back to the queue; it can be tried again.
+    """
 
     WAITING = "waiting"
     RUNNING = "running"
+    PAUSED = "paused"
     DONE = "done"
     FAILED = "failed"
     CANCELLED = "cancelled"
@@ -20,9 +25,10 @@ class JobState(StrEnum):
     @property
     def is_final(self) -> bool:
         """Whether nothing more will happen unless someone tries it again."""
-        return self not in (JobState.WAITING, JobState.RUNNING)
+        return self not in OPEN
 
 
+OPEN = (JobState.WAITING, JobState.RUNNING, JobState.PAUSED)
 RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.INTERRUPTED)
 
 
@@ -30,8 +36,8 @@ RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.INTERRUPTED)
 class Job:
     """One piece of work as it stood when it was read.
 
-    `payload` is what the handler needs, as JSON; `done` of `total` parts are finished, `result` names them;
-    `error` is one line for the user, set when failed.
+    `payload` is what the handler needs, as JSON; `done` of `total` parts are finished, `result` names them in order;
+    `error` is one line for the user, set when failed. `pause_asked`: a running job that rests after its present part.
     """
 
     id: str
@@ -46,3 +52,12 @@ class Job:
     total: int = 0
     error: str | None = None
     result: tuple[str, ...] = ()
+    pause_asked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueuePause:
+    """The whole queue stands still: since when and by whom."""
+
+    paused_at: datetime
+    paused_by: str

@@ -1,155 +1,211 @@
-"""The one thread that does the jobs, and the way to follow them. It knows handlers by their kind only.
+"""The one thread of a process that does jobs. It knows handlers by their kind only.
 
-A handler asks `should_stop` between steps and raises Cancelled; what it finished before is kept.
+A handler asks `should_stop` between steps and raises Cancelled, and says `progress` after every part; what it finished
+before is kept. Whoever follows a job is in `following`.
 """
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from dermaflux.domain.errors import Cancelled, DermaFluxError
-from dermaflux.jobs.events import (
-    Channel,
-    Ended,
-    JobChannels,
-    JobEvent,
-    Progress,
-    Result,
-    Update,
-    Waiting,
-)
+from dermaflux.jobs.events import Channel, Ended, JobChannels, Progress, Result, Update
+from dermaflux.jobs.heart import Heart
 from dermaflux.jobs.queue import JobQueue
 from dermaflux.jobs.records import Job, JobState
 
 log = logging.getLogger(__name__)
 
-_FOLLOW_POLL_SECONDS: Final = 0.25
+_RELAY_SECONDS: Final = 0.5  # at most two previews a second are written down
 INTERNAL_ERROR = "An internal error stopped the job; the log of the program says more. Try again."
+
+Pack = Callable[[Any], bytes | None]
+"""The data of an Update as bytes for followers in other processes; None for what need not reach them."""
+
+
+class Rests(Exception):
+    """The job is to pause after the part that is finished. Not an error: a handler lets it pass."""
 
 
 class JobContext:
     """What a handler may do with its job: ask whether to go on, say how far it is, show what it has."""
 
-    def __init__(
-        self, job: Job, queue: JobQueue, channel: Channel, stopping: threading.Event
-    ) -> None:
+    def __init__(self, job: Job, worker: "JobWorker", channel: Channel) -> None:
         self._job_id = job.id
-        self._queue = queue
+        self._worker = worker
+        self._claims = worker.queue.claims
         self._channel = channel
-        self._stopping = stopping
+        self._worked_since = time.monotonic()
+        self._relayed_at = 0.0
 
     def should_stop(self) -> bool:
-        """True once the job was cancelled, from this process or another, or the program ends."""
-        return self._stopping.is_set() or self._queue.state(self._job_id) is not JobState.RUNNING
+        """True once the job was cancelled or lost, from this process or another, or the program ends."""
+        return self._worker.is_stopping or not self._claims.holds(self._job_id, self._worker.worker_id)
 
-    def progress(self, done: int, total: int) -> None:
-        """Say and write down that `done` of `total` parts are finished."""
-        self._queue.record_progress(self._job_id, done, total)
+    def progress(self, done: int, total: int, worked_seconds: float | None = None) -> None:
+        """Say and write down that `done` of `total` parts are finished. Raises Rests when the job is to pause now.
+
+        worked_seconds: what the last part took, loading of models left out; None: the time since the one before.
+        """
+        now = time.monotonic()
+        passed, self._worked_since = now - self._worked_since, now
+        worked = passed if worked_seconds is None else worked_seconds
+        rests = self._claims.record_progress(self._job_id, self._worker.worker_id, done, worked)
         self._channel.publish(Progress(done=done, total=total))
+        if rests and done < total:
+            raise Rests
 
     def publish(self, event: Update | Result) -> None:
-        """Show followers something passing (Update) or lasting (Result); neither is written down."""
+        """Show followers something passing (Update) or lasting (Result); a Result is not written down here."""
         self._channel.publish(event)
+        if isinstance(event, Update):
+            self._relay(event)
 
     def add_result(self, item: str) -> None:
-        """Write down the id of a part that is finished and stored."""
-        self._queue.add_result(self._job_id, item)
+        """Write down the id of a part that is finished and stored. Raises Cancelled when the job was lost."""
+        self._claims.add_result(self._job_id, self._worker.worker_id, item)
+
+    def keep(self, num_parts: int) -> None:
+        """Of what was finished before let only the first parts count; the others are to be made again."""
+        self._claims.keep(self._job_id, self._worker.worker_id, num_parts)
+
+    def _relay(self, event: Update) -> None:
+        pack, now = self._worker.pack, time.monotonic()
+        if pack is None or not isinstance(event.key, int) or now - self._relayed_at < _RELAY_SECONDS:
+            return
+        if (content := pack(event.data)) is not None:
+            self._relayed_at = now
+            self._worker.queue.previews.put(self._job_id, event.key, content)
 
 
 Handler = Callable[[Job, JobContext], None]
 
 
 class JobWorker:
-    """Does the jobs of a queue one after the other, on one daemon thread that alone runs the handlers."""
+    """Does the jobs of a queue one after the other, on one daemon thread that alone runs the handlers.
+
+    pack: previews also go through the database, for followers in other processes.
+    """
 
     def __init__(
-        self, queue: JobQueue, handlers: Mapping[str, Handler], *, poll_seconds: float = 2.0
+        self,
+        queue: JobQueue,
+        handlers: Mapping[str, Handler],
+        channels: JobChannels | None = None,
+        *,
+        poll_seconds: float = 2.0,
+        pack: Pack | None = None,
     ) -> None:
-        self._queue = queue
+        self.queue = queue
+        self.pack = pack
+        self.idle = threading.Event()
         self._handlers = dict(handlers)
+        self._channels = channels or JobChannels()
         self._poll_seconds = poll_seconds
-        self._channels = JobChannels()
+        self._heart = Heart(queue.roll)
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
+        self._job_id: str | None = None
+
+    @property
+    def worker_id(self) -> str:
+        """Under what name it claims jobs; empty before it has started."""
+        return self._heart.worker_id
+
+    @property
+    def is_alive(self) -> bool:
+        """Whether it takes jobs."""
+        return self._thread is not None and self._thread.is_alive()
+
+    @property
+    def is_stopping(self) -> bool:
+        """Whether it was told to end."""
+        return self._stopping.is_set()
 
     def start(self) -> None:
-        """Begin to work. What a killed process left running is marked interrupted first."""
+        """Begin to work, at first on what dead workers left. Raises StorageNotWritable."""
         assert self._thread is None, "a worker is started once"
-        self._queue.mark_interrupted_on_start()
+        self._heart.start()
         self._thread = threading.Thread(target=self._run, name="dermaflux-jobs", daemon=True)
         self._thread.start()
 
     def stop(self, timeout_seconds: float = 10.0) -> bool:
-        """End after the current step; the job under way becomes interrupted. True when the thread has ended."""
+        """End after the current step; the job under way goes back to the queue. True when the thread has ended."""
         self._stopping.set()
-        self._queue.wake()
+        self.queue.wake()
         if self._thread is None:
             return True
         self._thread.join(timeout_seconds)
+        if self._thread.is_alive() and self._job_id:
+            self._give_back(self._job_id)  # the step takes too long; what it still says is no longer heard
+        self._heart.stop()
         return not self._thread.is_alive()
 
-    def follow(self, job_id: str) -> Iterator[JobEvent]:
-        """The events of a job until Ended: first its present state, then what comes. Raises DataNotFound at once."""
-        self._queue.state(job_id)
-        return self._follow(job_id)
-
-    def _follow(self, job_id: str) -> Iterator[JobEvent]:
-        channel = self._channels.attach(job_id)
-        seen, said, timeout = 0, None, 0.0
-        while True:
-            reading = channel.read(seen, timeout)
-            yield from reading.events
-            if reading.ended:
-                return
-            seen, timeout = reading.seen, _FOLLOW_POLL_SECONDS
-            standing = None if channel.is_taken else self._standing(job_id)
-            if channel.is_taken:  # asked again: what a worker says supersedes the database
-                continue
-            if standing is not None and standing != said:
-                said = standing
-                yield standing
-            if isinstance(standing, Ended):
-                return
-
-    def _standing(self, job_id: str) -> JobEvent | None:
-        job = self._queue.get(job_id)
-        if job.state.is_final:
-            return Ended(job=job)
-        if job.state is JobState.RUNNING:
-            return Progress(done=job.done, total=job.total)
-        ahead = self._queue.position(job_id)
-        return None if ahead is None else Waiting(ahead=ahead)
-
     def _run(self) -> None:
+        try:
+            self._take_turns()
+        except Exception:
+            log.critical("the worker ended by a fault of ours; its job goes back to the queue", exc_info=True)
+            self._heart.stop()
+
+    def _take_turns(self) -> None:
         while not self._stopping.is_set():
             try:
-                job = self._queue.claim_next(self._handlers)
+                job = self.queue.claims.take(self.worker_id, self._handlers)
             except DermaFluxError:
                 log.exception("no job could be claimed; trying again in %g s", self._poll_seconds)
                 self._stopping.wait(self._poll_seconds)
                 continue
             if job is None:
-                self._queue.wait_for_work(self._poll_seconds)
+                self.idle.set()
+                self.queue.wait_for_work(self._poll_seconds)
             else:
+                self.idle.clear()
                 self._work(job)
 
     def _work(self, job: Job) -> None:
+        self._job_id, began = job.id, time.monotonic()
         channel = self._channels.begin(job.id)
-        state, error = self._handle(job, JobContext(job, self._queue, channel, self._stopping))
+        for index, item in enumerate(job.result):  # what an earlier run finished
+            channel.publish(Result(key=index, data=item))
+        log.info("job %s of %d parts, %d done, begins", job.id, job.total, job.done)
+        end = self._handle(job, JobContext(job, self, channel))
         try:
-            job = self._queue.finish(job.id, state, error)
+            job = self._write_end(job, end)
         except DermaFluxError as failure:
             log.exception("the end of job %s could not be written down", job.id)
             job = replace(job, state=JobState.FAILED, error=str(failure))
-        channel.publish(Ended(job=job))
+        log.info("job %s: %s, %d of %d parts, %.1f s", job.id, job.state, job.done, job.total, time.monotonic() - began)
+        self._job_id = None
+        if job.state.is_final:
+            channel.publish(Ended(job=job))
+        else:
+            channel.release()
+
+    def _write_end(self, job: Job, end: tuple[JobState, str | None]) -> Job:
+        state, error = end
+        if state is JobState.WAITING:
+            self._give_back(job.id)
+        else:
+            self.queue.claims.finish(job.id, self.worker_id, state, error)
+        if self.pack is not None:
+            self.queue.previews.drop(job.id)
+        return self.queue.get(job.id)
+
+    def _give_back(self, job_id: str) -> None:
+        self.queue.claims.give_back(job_id, self.worker_id)
 
     def _handle(self, job: Job, context: JobContext) -> tuple[JobState, str | None]:
+        """How the job ended and why; waiting: it is not over, and goes back to the queue."""
         try:
             self._handlers[job.kind](job, context)
+        except Rests:
+            return JobState.WAITING, None
         except Cancelled:
-            return (JobState.INTERRUPTED if self._stopping.is_set() else JobState.CANCELLED), None
+            return (JobState.WAITING if self.is_stopping else JobState.CANCELLED), None
         except DermaFluxError as error:
             log.info("job %s failed: %s", job.id, error)
             return JobState.FAILED, str(error)

@@ -18,6 +18,7 @@ from dermaflux.curation.records import (
 from dermaflux.domain.lesion import choice
 from dermaflux.domain.records import Assessment, StoredImage, Verdict
 from dermaflux.services.deduplicating import Deduplicating
+from dermaflux.services.filtering import ALL, UNDECIDED
 from dermaflux.services.records import Explanation, OnStep
 
 if TYPE_CHECKING:
@@ -25,9 +26,7 @@ if TYPE_CHECKING:
 
     from dermaflux.services.real_import import RealImportReport
 
-ALL = "all"
 REAL = "real"  # in the data folder: sets of real pictures, for comparison only; never served
-UNDECIDED = "undecided"
 
 
 class Curating(Deduplicating):
@@ -163,4 +162,4 @@ class Curating(Deduplicating):
         return self._store().page(dataset, filters, after=after, limit=limit)
 
     def _has_dataset(self, name: str) -> bool:
-        return name.strip() in self.datasets()
+        return self._store().dataset(name) is not None

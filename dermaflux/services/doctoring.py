@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from dermaflux.checksums import differences, stated_checksums
 from dermaflux.curation.health_records import Check, Repair
 from dermaflux.domain.errors import DermaFluxError, StorageNotWritable
-from dermaflux.domain.records import GeneratedImage, SamplingRequest
+from dermaflux.domain.records import GeneratedImage
 from dermaflux.provenance import Provenance, png_bytes
 from dermaflux.services.making import Making
 from dermaflux.services.records import OnStep
@@ -111,23 +111,8 @@ class Doctoring(Making):
         stored = self.image(image_id)
         try:
             record = Provenance.from_dict(stored.generated)
-            made = [e for e in self.generate(_request_of(record)) if isinstance(e, GeneratedImage)]
+            made = [e for e in self.generate(record.request) if isinstance(e, GeneratedImage)]
             return png_bytes(made[0].image, record)
         except DermaFluxError as error:
             log.warning("image %s cannot be made again: %s", image_id, error)
             return None
-
-
-def _request_of(record: Provenance) -> SamplingRequest:
-    return SamplingRequest(
-        caption=record.caption,
-        spec=record.spec,
-        seed=record.seed,
-        num_steps=record.steps,
-        guidance_scale=record.guidance_scale,
-        contrast_scale=record.contrast_scale,
-        size_px=record.size_px,
-        model=record.model,
-        adapter=record.adapter,
-        adapter_weight=1.0 if record.adapter_weight is None else record.adapter_weight,
-    )

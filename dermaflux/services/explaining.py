@@ -11,6 +11,7 @@ from dermaflux.domain.caption import compose
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Diagnosis
 from dermaflux.domain.records import GeneratedImage, SamplingRequest
+from dermaflux.domain.sweep import LEVELS, moved_spec
 from dermaflux.services.making import Making
 from dermaflux.services.records import OnStep, StripStep
 
@@ -64,8 +65,6 @@ class Explaining(Making):
 
         attribute: asymmetry, border or num_colours. Raises InvalidRequest for another one, or another number of steps.
         """
-        from dermaflux.evaluation.adherence import LEVELS
-
         if attribute not in LEVELS:
             raise InvalidRequest(f"attribute {attribute!r} cannot be moved. Choose one of: {', '.join(LEVELS)}.")
         levels = LEVELS[attribute]
@@ -85,8 +84,6 @@ class Explaining(Making):
         attribute: asymmetry, border or num_colours. Raises InvalidRequest at the first step unless the request has a
         spec and asks for one image and one candidate; also as `resolve` does. Closing the iterator stops the work.
         """
-        from dermaflux.evaluation.adherence import moved_spec
-
         if request.spec is None or request.num_images != 1 or request.candidates != 1:
             raise InvalidRequest("A strip needs a described lesion, one image and one candidate. Leave others out.")
         request = self.resolve(request)

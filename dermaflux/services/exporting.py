@@ -16,6 +16,7 @@ from dermaflux.curation.records import checked_dataset_name
 from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.services.curating import Curating
 from dermaflux.services.records import OnStep
+from dermaflux.services.unpacking import unpack
 from dermaflux.services.wiring import EXPORTS
 
 if TYPE_CHECKING:
@@ -68,6 +69,16 @@ class Exporting(Curating):
         from dermaflux.curation.import_export import import_export
 
         return import_export(self._store(), folder, dataset, on_step)
+
+    def import_zip(self, archive: Path, dataset: str, on_step: OnStep | None = None) -> ImportReport:
+        """The same from a zip of one. Raises also InvalidRequest for a zip that is damaged or unpacks too large."""
+        work = self.prepare_folder(self.settings.data_dir / EXPORTS)
+        with tempfile.TemporaryDirectory(dir=work, prefix=".") as name:
+            folder = unpack(archive, Path(name))
+            try:
+                return self.import_export(folder, dataset, on_step)
+            except (DataNotFound, InvalidRequest) as error:  # whoever sent the zip knows it by its own name
+                raise type(error)(str(error).replace(str(folder), archive.name)) from error
 
     def check_files(self, paths: Iterable[Path]) -> "Iterator[FileCheck]":
         """What each file says of itself and whether it is true; a folder stands for its .png and .dcm files.

@@ -1,27 +1,35 @@
-"""Generation as a job: queue it, do it on the one worker thread, follow it from any page.
+"""Generation as a job: queue it, do it on a worker's thread here or in another process, follow it from any page.
 
-The handler streams: previews to followers, then each finished image judged, stored and shown.
+The handler streams: previews to followers, then each finished image judged, stored and shown. A job that rested or was
+given back goes on behind its last finished image.
 """
 
 import logging
 import threading
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
 
-from dermaflux.domain.errors import ModelNotAvailable
+from dermaflux.domain.errors import DataNotFound, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, SamplingRequest, StepPreview
 from dermaflux.services import records
 from dermaflux.services.making import Making
+from dermaflux.services.resuming import from_image, pace_key
 from dermaflux.services.wiring import Once
 from dermaflux.settings import Settings
 
 if TYPE_CHECKING:
-    from dermaflux.jobs import Job, JobContext, JobQueue, JobWorker
+    from dermaflux.jobs import Following, Job, JobChannels, JobContext, JobQueue, JobWorker
+    from dermaflux.jobs.worker import Handler
 
 log = logging.getLogger(__name__)
 
 GENERATE = "generate"
+LOADING = "loading"  # the key of what is said of a model's load; those of images are their numbers
 WARM_UP_DELAY_SECONDS = 4.0
+_POLL_SECONDS = 2.0  # a job submitted in this process wakes its worker at once
+_POLL_APART_SECONDS = 0.5
 
 
 class Generating(Making):
@@ -30,12 +38,24 @@ class Generating(Making):
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__(settings)
         self._queue = Once(self._build_queue)
+        self._channels = Once(self._build_channels)
+        self._following = Once(self._build_following)
         self._worker = Once(self._build_worker)
+        self._is_apart = False
 
     def start(self) -> None:
-        """Open and migrate the storage, mark what a killed process left, begin to work. Raises StorageNotWritable."""
+        """Open and migrate the storage, and begin to work unless the settings leave that to others.
+
+        Raises StorageNotWritable.
+        """
         super().start()
-        self._worker()
+        self._begin_work()
+
+    def start_apart(self) -> "JobWorker":
+        """Open and migrate the storage and do jobs, for pages in other processes. Raises StorageNotWritable."""
+        self._is_apart = True
+        super().start()
+        return self._worker()
 
     def close(self) -> None:
         """Stop the worker after its current step, then give the storage back. May be called twice."""
@@ -55,25 +75,29 @@ class Generating(Making):
     def submit_generation(self, user: str, request: SamplingRequest) -> records.GenerationJob:
         """Queue a request. Raises InvalidRequest, ModelNotAvailable or QueueFull at once."""
         request = self.resolve(request)
-        self._worker()
-        return _record(self._queue().submit(user, GENERATE, request.to_dict(), request.num_images))
+        self._begin_work()
+        payload, pace = request.to_dict(), pace_key(request)
+        return record_of(self._queue().submit(user, GENERATE, payload, request.num_images, pace))
 
     def job(self, job_id: str) -> records.GenerationJob:
         """The job as it stands. Raises DataNotFound."""
-        return _record(self._queue().get(job_id))
+        return record_of(self._queue().get(job_id))
 
     def jobs(self, user: str, limit: int = 20) -> tuple[records.GenerationJob, ...]:
         """The user's latest jobs, the newest first."""
-        return tuple(_record(job) for job in self._queue().list(user, limit))
+        return tuple(record_of(job) for job in self._queue().list(user, limit))
 
     def cancel(self, job_id: str) -> records.GenerationJob:
         """Take a waiting job out, stop a running one at its next step; what is finished is kept."""
-        return _record(self._queue().cancel(job_id))
+        return record_of(self._queue().cancel(job_id))
 
     def retry(self, job_id: str) -> records.GenerationJob:
-        """Let a failed, cancelled or interrupted job wait again. Raises InvalidRequest or QueueFull."""
-        self._worker()
-        return _record(self._queue().retry(job_id))
+        """Let a failed, cancelled or interrupted job wait again; it goes on behind what is finished.
+
+        Raises InvalidRequest or QueueFull.
+        """
+        self._begin_work()
+        return record_of(self._queue().retry(job_id))
 
     def follow(self, job_id: str) -> Iterator[records.JobEvent]:
         """The job's events until it ended: first all that is there already, then what comes.
@@ -87,31 +111,31 @@ class Generating(Making):
         from dermaflux.jobs import events
 
         shown: set[str] = set()
-        for event in self._worker().follow(job_id):
+        for event in self._following().follow(job_id):
             match event:
-                case events.Waiting(ahead=ahead):
-                    yield records.Waiting(job_id=job_id, ahead=ahead)
-                case events.Progress(done=done, total=total):
-                    yield records.Progress(job_id=job_id, done=done, total=total)
-                case events.Update(data=preview):
-                    yield _preview(job_id, preview)
                 case events.Result(key=index, data=image_id):
                     shown.add(image_id)
-                    yield self._finished(job_id, index, image_id)
+                    yield from self._finished(job_id, index, image_id)
                 case events.Ended(job=job):
                     yield from self._rest(job, shown)
                     yield records.Ended(job_id=job_id, state=str(job.state), error=job.error)
+                case _:
+                    yield _passing(job_id, event)
 
     def _rest(self, job: "Job", shown: set[str]) -> Iterator[records.Finished]:
         """The images that were finished before this process, or before this follower came."""
         for index, image_id in enumerate(job.result):
             if image_id not in shown:
-                yield self._finished(job.id, index, image_id)
+                yield from self._finished(job.id, index, image_id)
 
-    def _finished(self, job_id: str, index: object, image_id: str) -> records.Finished:
-        stored = self.image(image_id)
+    def _finished(self, job_id: str, index: object, image_id: str) -> Iterator[records.Finished]:
+        """The image as an event; nothing when it was removed since."""
+        try:
+            stored = self.image(image_id)
+        except DataNotFound:
+            return
         assert isinstance(index, int)
-        return records.Finished(
+        yield records.Finished(
             job_id=job_id, image_index=index, stored=stored, assessment=records.assessment_of(stored)
         )
 
@@ -120,53 +144,133 @@ class Generating(Making):
         from dermaflux.jobs import Update
 
         request = SamplingRequest.from_dict(job.payload)
-        for event in self.generate(request, context.should_stop):
-            if isinstance(event, StepPreview):
-                context.publish(Update(key=event.image_index, data=event))
-            else:
-                self._keep(event, job, context)
-                context.progress(event.image_index + 1, request.num_images)
+        first, told = self._num_kept(job, context), tell_loading(context)
+        if first > job.done:  # the worker before died between an image and its count
+            context.progress(first, request.num_images, 0.0)
+        with closing(from_image(request, first, lambda rest: self.generate(rest, context.should_stop, told))) as stream:
+            for event in stream:
+                if isinstance(event, StepPreview):
+                    context.publish(Update(key=event.image_index, data=event))
+                else:
+                    sampled_at = time.monotonic()
+                    self._keep(event, job, context)
+                    worked_seconds = event.seconds + time.monotonic() - sampled_at
+                    context.progress(event.image_index + 1, request.num_images, worked_seconds)
+
+    def _num_kept(self, job: "Job", context: "JobContext") -> int:
+        """How many of the images that an earlier run finished are still there; what was removed is drawn again."""
+        kept = 0
+        try:
+            for image_id in job.result:
+                self.image(image_id)
+                kept += 1
+        except DataNotFound:
+            context.keep(kept)
+        return kept
 
     def _keep(self, generated: GeneratedImage, job: "Job", context: "JobContext") -> None:
+        found = self.assess_as_far_as_can_be(generated.image)
+        stored = self._store().add_image(generated, found, job.id)
+        if found.nearest is not None:
+            self._store().mark_memorised([stored.image_id], [stored.image_id] if found.nearest.is_copy else [])
+        self._show(stored.image_id, generated.image_index, context)
+
+    def _show(self, image_id: str, index: int, context: "JobContext") -> None:
         from dermaflux.jobs import Result
 
-        stored = self._store().add_image(generated, self.assess_as_far_as_can_be(generated.image), job.id)
-        context.add_result(stored.image_id)
-        context.publish(Result(key=generated.image_index, data=stored.image_id))
+        context.add_result(image_id)
+        context.publish(Result(key=index, data=image_id))
 
     def _warm_up(self) -> None:
         try:
-            self._generator().catalogue.model(self.settings.model)
-            self._generator().warm_up(self.settings.model)
+            if self.settings.worker or self._is_apart:
+                self._generator().catalogue.model(self.settings.model)
+                self._generator().warm_up(self.settings.model)
             self._classifier()
             self._measurer()
         except ModelNotAvailable as error:
             log.warning("not warmed up: %s", error)
 
+    def _begin_work(self) -> None:
+        if self.settings.worker:
+            self._worker()
+
     def _build_queue(self) -> "JobQueue":
         from dermaflux.jobs import JobQueue
 
-        return JobQueue(self._engine(), self.settings.max_waiting)
+        return JobQueue(self._engine(), self.settings.max_waiting, self.settings.worker_timeout_s)
+
+    def _build_channels(self) -> "JobChannels":
+        from dermaflux.jobs import JobChannels
+
+        return JobChannels()
+
+    def _build_following(self) -> "Following":
+        from dermaflux.jobs import Following
+        from dermaflux.services.preview_bytes import unpack_preview
+
+        return Following(self._queue(), self._channels(), unpack_preview)
+
+    def _handlers(self) -> "dict[str, Handler]":
+        """What the worker does, by the kind of job."""
+        return {GENERATE: self._do}
 
     def _build_worker(self) -> "JobWorker":
         from dermaflux.jobs import JobWorker
+        from dermaflux.services.preview_bytes import pack_preview
 
-        worker = JobWorker(self._queue(), {GENERATE: self._do})
+        # Followers in this process are told in memory; previews are written down only where others may follow.
+        elsewhere = self._is_apart or self.settings.is_shared
+        worker = JobWorker(
+            self._queue(),
+            self._handlers(),
+            self._channels(),
+            poll_seconds=_POLL_APART_SECONDS if self._is_apart else _POLL_SECONDS,
+            pack=pack_preview if elsewhere else None,
+        )
         worker.start()
         return worker
 
 
-def _record(job: "Job") -> records.GenerationJob:
+def record_of(job: "Job") -> records.GenerationJob:
+    """What front ends see of a job."""
     return records.GenerationJob(
         job_id=job.id,
         user=job.user,
         state=str(job.state),
-        request=job.payload,
+        request=job.payload.get("base", job.payload),
+        sweep=job.payload if "base" in job.payload else None,
         done=job.done,
         total=job.total,
         error=job.error,
         image_ids=job.result,
     )
+
+
+def tell_loading(context: "JobContext") -> Callable[[str, int, int], None]:
+    """Lets the followers of a job hear how far the load of its model is."""
+    from dermaflux.jobs import Update
+
+    def told(doing: str, done: int, total: int) -> None:
+        context.publish(Update(key=LOADING, data=(doing, done, total)))
+
+    return told
+
+
+def _passing(job_id: str, event: Any) -> records.JobEvent:
+    """What is true for a moment only, as pages know it."""
+    from dermaflux.jobs import events
+
+    match event:
+        case events.Waiting(ahead=ahead):
+            return records.Waiting(job_id=job_id, ahead=ahead)
+        case events.Paused(done=done, total=total):
+            return records.Paused(job_id=job_id, done=done, total=total)
+        case events.Update(data=(doing, loaded, of)):
+            return records.Loading(job_id=job_id, doing=doing, done=loaded, total=of)
+        case events.Update(data=preview):
+            return _preview(job_id, preview)
+    return records.Progress(job_id=job_id, done=event.done, total=event.total)
 
 
 def _preview(job_id: str, preview: StepPreview) -> records.Preview:

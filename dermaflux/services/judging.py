@@ -1,13 +1,14 @@
 """What is seen on an image: measurement, classification, mask, saliency, features. Any picture, stored or not."""
 
 import io
+import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dermaflux.domain.errors import ModelNotAvailable
 from dermaflux.domain.lesion import SkinTone
-from dermaflux.domain.records import Assessment, Measurement, Prediction
+from dermaflux.domain.records import Assessment, Measurement, NearestTraining, Prediction
 from dermaflux.services import pictures
 from dermaflux.services.records import Explanation
 from dermaflux.services.wiring import Wiring
@@ -34,7 +35,16 @@ class Judging(Wiring):
             prediction = self.classify(image)
         except ModelNotAvailable as error:
             prediction = Prediction(refused=str(error))
-        return Assessment(measurement=measurement, prediction=prediction)
+        return Assessment(measurement=measurement, prediction=prediction, nearest=self.nearest_training(image))
+
+    def nearest_training(self, image: "Image.Image") -> NearestTraining | None:
+        """How near the image comes to a picture the embedded generator learned from; None where that is not known."""
+        known = self._training_vectors()
+        if not known.given:
+            return None
+        vectors, threshold = known.given
+        distance, image_id = vectors.nearest(self._descriptor().embed([image])[0])
+        return NearestTraining(distance=round(distance, 4), threshold=round(threshold, 4), image_id=image_id)
 
     def measure(self, image: "Image.Image") -> Measurement:
         """Asymmetry, border and colours, or why not."""
@@ -43,6 +53,19 @@ class Judging(Wiring):
     def classify(self, image: "Image.Image") -> Prediction:
         """The calibrated P(malignant) and the diagnoses, or why not."""
         return self._classifier().predict([image])[0]
+
+    def calibration_note(self) -> str:
+        """What is known of how far the classifier's probabilities can be taken at their word; empty if nothing is."""
+        try:
+            facts = json.loads((self.settings.models_dir / "classifier" / "config.json").read_text(encoding="utf-8"))
+            val, data = facts["metrics"]["val"], str(facts["data_name"]).partition(",")[0]
+            share = val["num_positive"] / val["num_pictures"]
+            return (
+                f"Calibrated on real pictures of {data}: mean error {val['ece']:.3f}, {share:.0%} malignant there. "
+                "How well it holds on synthetic ones is not known."
+            )
+        except (OSError, ValueError, KeyError, TypeError, ZeroDivisionError):
+            return ""  # one without figures gets no note; one that is broken says so when it is used
 
     def segment(self, image: "Image.Image") -> "Image.Image":
         """The lesion mask of an image: mode L, 0 or 255, in its size; all 0 when no lesion is found."""

@@ -1,14 +1,15 @@
 """Captions, models, and images without a store: what the CLI and the generation job share."""
 
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from dermaflux.domain.caption import compose
 from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import GeneratedImage, SamplingRequest, StepPreview
-from dermaflux.provenance import from_generated, png_bytes
+from dermaflux.provenance import Provenance, from_generated, png_bytes
 from dermaflux.services.closest import check_choosable, keep_closest
 from dermaflux.services.exporting import Exporting
 from dermaflux.services.pictures import write_whole
@@ -55,18 +56,28 @@ class Making(Exporting):
         return self.catalogue().resolve(request)
 
     def generate(
-        self, request: SamplingRequest, should_stop: Callable[[], bool] | None = None
+        self,
+        request: SamplingRequest,
+        should_stop: Callable[[], bool] | None = None,
+        on_load: Callable[[str, int, int], None] | None = None,
     ) -> Iterator[StepPreview | GeneratedImage]:
-        """Sample without storing: previews, then the image, for each. Closing the iterator stops it."""
+        """Sample without storing: previews, then the image, for each. Closing the iterator stops it.
+
+        on_load hears (what is done, parts done, of how many) while another model than the one in memory is loaded.
+        """
+        given = {"should_stop": should_stop, "on_load": on_load}
+        options: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
 
         def stream(drawn: SamplingRequest) -> Iterator[StepPreview | GeneratedImage]:
-            if should_stop is None:
-                return self._generator().stream(drawn)
-            return self._generator().stream(drawn, should_stop)
+            return self._generator().stream(drawn, **options)
 
         if request.candidates == 1:
             return stream(request)
         return keep_closest(request, stream, self.assess_as_far_as_can_be)
+
+    def request_of_record(self, values: Mapping[str, Any]) -> SamplingRequest:
+        """The request that draws an image again, out of its provenance record. Raises InvalidRequest for no record."""
+        return Provenance.from_dict(values).request
 
     def write_generated(self, generated: GeneratedImage, folder: Path) -> Path:
         """Write a PNG with its provenance; the same request gives the same name and the same bytes.

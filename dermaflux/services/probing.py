@@ -32,7 +32,7 @@ _PLAIN = {Diagnosis.BENIGN, Diagnosis.MALIGNANT}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Source:
+class Source:
     """A picture to be described: the hash of its file, how to get its pixels, and its diagnosis."""
 
     key: str
@@ -98,10 +98,10 @@ class Probing(Curating):
         )
 
     def _described(
-        self, sources: Sequence[_Source], features: Path | None
+        self, sources: Sequence[Source], features: Path | None
     ) -> "Generator[ProbeStep, None, Mapping[str, np.ndarray]]":
         """The vectors of pictures by key, computed where they are not kept yet; the model is loaded only then."""
-        model = features or self.settings.models_dir / "classifier"
+        model = features or self.classifier_folder()
         if not model.exists():
             raise ModelNotAvailable(f"The feature model {model} does not exist. Name its folder or file.")
         cache = EmbeddingCache(self.settings.data_dir / EMBEDDINGS / content_id(model)[:32])
@@ -115,22 +115,22 @@ class Probing(Curating):
             yield ProbeStep(doing="Describing pictures", done=done, total=total)
         return cache.vectors
 
-    def _accepted_sources(self, dataset: str) -> list[_Source]:
+    def _accepted_sources(self, dataset: str) -> list[Source]:
         """The accepted images that were asked to show a diagnosis."""
         candidates = self._store().candidates(dataset)
         accepted = [c for c in candidates if c.verdict is Verdict.ACCEPT and c.diagnosis and not c.memorised]
         if not accepted:
             raise InvalidRequest(f"No image with a diagnosis is accepted in {dataset} yet. Accept the good ones first.")
         return [
-            _Source(key=c.sha256, load=lambda i=c.image_id: self.stored_picture(i), diagnosis=Diagnosis(c.diagnosis))
+            Source(key=c.sha256, load=lambda i=c.image_id: self.stored_picture(i), diagnosis=Diagnosis(c.diagnosis))
             for c in accepted
         ]
 
 
-def _real_sources(sides: RealSides, pictures: Sequence[RealPicture]) -> list[_Source]:
+def _real_sources(sides: RealSides, pictures: Sequence[RealPicture]) -> list[Source]:
     """Each picture's file is read for its hash; its pixels are decoded only where they are needed."""
     return [
-        _Source(
+        Source(
             key=hashlib.sha256(sides.pictures.content(picture)).hexdigest(),
             load=lambda picture=picture: sides.pictures.load(picture).convert("RGB"),
             diagnosis=picture.diagnosis or Diagnosis.BENIGN,
@@ -139,7 +139,7 @@ def _real_sources(sides: RealSides, pictures: Sequence[RealPicture]) -> list[_So
     ]
 
 
-def _as_plain_as(added: Sequence[_Source], real: Sequence[RealPicture]) -> list[_Source]:
+def _as_plain_as(added: Sequence[Source], real: Sequence[RealPicture]) -> list[Source]:
     """Where real pictures are only called benign or malignant, so are the added ones."""
     if not {picture.diagnosis for picture in real} <= _PLAIN:
         return list(added)
@@ -148,7 +148,7 @@ def _as_plain_as(added: Sequence[_Source], real: Sequence[RealPicture]) -> list[
 
 
 def _labelled(
-    sources: Sequence[_Source], vectors: "Mapping[str, np.ndarray]", lesion_ids: Sequence[str] = ()
+    sources: Sequence[Source], vectors: "Mapping[str, np.ndarray]", lesion_ids: Sequence[str] = ()
 ) -> "Labelled":
     import numpy as np
 

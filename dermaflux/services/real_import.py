@@ -76,14 +76,18 @@ def import_real(source: Path, target: Path, on_step: OnStep | None = None) -> Re
 
 def bare(content: bytes, name: str) -> bytes:
     """The pixels of a picture file as a PNG that carries nothing else, upright and in sRGB. Raises ImageNotReadable."""
+    out = io.BytesIO()
+    bare_picture(content, name).save(out, "PNG")
+    return out.getvalue()
+
+
+def bare_picture(content: bytes, name: str) -> Image.Image:
+    """The pixels of a picture file and nothing else, upright and in sRGB. Raises ImageNotReadable."""
     picture = open_picture(io.BytesIO(content), name)
     upright = ImageOps.exif_transpose(picture)
     profile = picture.info.get("icc_profile")
     plain = _in_srgb(upright, profile) if profile else upright.convert("RGB")
-    clean = Image.frombytes("RGB", plain.size, plain.tobytes())  # a new picture: no info to be written along
-    out = io.BytesIO()
-    clean.save(out, "PNG")
-    return out.getvalue()
+    return Image.frombytes("RGB", plain.size, plain.tobytes())  # a new picture: no info to be written along
 
 
 class _Files:

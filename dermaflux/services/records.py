@@ -25,9 +25,10 @@ OnStep = Callable[[int, int], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GenerationJob:
-    """A generation request in the queue. state: waiting, running, done, failed, cancelled or interrupted.
+    """A generation request in the queue. state: waiting, running, paused, done, failed, cancelled or interrupted.
 
-    `request` is the SamplingRequest as a dict, every default filled in; `image_ids` are the images stored so far.
+    `request` is the SamplingRequest as a dict, every default filled in, of a sweep the one that is moved; `sweep` is
+    the Sweep as a dict where several requests make up the job. `image_ids` are the images stored so far.
     """
 
     job_id: str
@@ -38,6 +39,7 @@ class GenerationJob:
     total: int
     error: str | None = None
     image_ids: tuple[str, ...] = ()
+    sweep: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,25 @@ class Waiting:
 
     job_id: str
     ahead: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paused:
+    """The job rests with `done` of `total` images finished, until its owner lets it go on."""
+
+    job_id: str
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """The model is not in memory yet: what is being done, and how many parts are done of how many (0: not counted)."""
+
+    job_id: str
+    doing: str
+    done: int
+    total: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +108,7 @@ class Ended:
     error: str | None = None
 
 
-JobEvent = Waiting | Preview | Finished | Progress | Ended
+JobEvent = Waiting | Paused | Loading | Preview | Finished | Progress | Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -171,9 +192,24 @@ class StripStep:
     assessment: Assessment
 
     @property
+    def picture(self) -> "Image.Image":
+        """Its pixels."""
+        return self.generated.image
+
+    @property
+    def heading(self) -> str:
+        """What moved, and how far."""
+        return f"{self.attribute.removeprefix('num_')} {self.value:g}"
+
+    @property
     def malignant(self) -> float | None:
         """P(malignant), None where it was refused."""
         return self.assessment.prediction.malignant
+
+    @property
+    def threshold(self) -> float | None:
+        """The classifier's operating point, None where it was refused."""
+        return self.assessment.prediction.threshold
 
     @property
     def measured(self) -> float | None:

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING
 
 from dermaflux.domain.errors import DermaFluxError, InvalidRequest
 from dermaflux.domain.records import SamplingRequest
+from dermaflux.domain.sweep import Sweep
 from dermaflux.services import records
-from dermaflux.services.generating import Generating
 from dermaflux.services.limits import DiskBudget, DiskUse, check_quota
+from dermaflux.services.sweeping import Sweeping
 from dermaflux.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ log = logging.getLogger(__name__)
 PURGE_EVERY_SECONDS = 24 * 60 * 60.0
 
 
-class Retaining(Generating):
+class Retaining(Sweeping):
     """The queue and the store within their limits."""
 
     def __init__(self, settings: Settings | None = None) -> None:
@@ -46,12 +47,20 @@ class Retaining(Generating):
 
     def submit_generation(self, user: str, request: SamplingRequest) -> records.GenerationJob:
         """Queue a request, within the limits. Raises QuotaExceeded beside what queueing raises."""
+        self._check_limits(user, request.num_images)
+        return super().submit_generation(user, request)
+
+    def submit_sweep(self, user: str, sweep: Sweep) -> records.GenerationJob:
+        """Queue a sweep, within the limits. Raises QuotaExceeded beside what queueing raises."""
+        self._check_limits(user, sweep.num_cells)
+        return super().submit_sweep(user, sweep)
+
+    def _check_limits(self, user: str, num_images: int) -> None:
         self._disk.check()
         limit = self.settings.max_images_per_user
         if limit is not None:
             kept = self._store().number_of_jobs_images(self._queue().job_ids(user)) + self._queue().promised(user)
-            check_quota(user, kept, request.num_images, limit)
-        return super().submit_generation(user, request)
+            check_quota(user, kept, num_images, limit)
 
     def disk_use(self) -> DiskUse | None:
         """How full the data folder is, None without a budget; up to a minute old."""

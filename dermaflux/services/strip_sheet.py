@@ -1,10 +1,34 @@
 """A strip as one picture: the images in a row, under them P(malignant) as a curve. It knows pixels, and no model."""
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
-from dermaflux.services.records import StripStep
+
+class SheetStep(Protocol):
+    """One image of a strip: a `StripStep`, or a stored image of a sweep."""
+
+    @property
+    def picture(self) -> Image.Image:
+        """Its pixels."""
+        ...
+
+    @property
+    def heading(self) -> str:
+        """What moved, and how far."""
+        ...
+
+    @property
+    def malignant(self) -> float | None:
+        """P(malignant), None where it was refused."""
+        ...
+
+    @property
+    def threshold(self) -> float | None:
+        """The classifier's operating point, None where it was refused."""
+        ...
+
 
 _TILE_PX, _GAP_PX = 160, 8
 _PLOT_PX, _LABEL_PX, _MARGIN_PX, _FOOT_PX = 120, 20, 44, 20
@@ -15,7 +39,7 @@ _FOOT = "Synthetic images, one seed. Research only, not a diagnosis. Dashed: the
 Point = tuple[float, float]
 
 
-def strip_sheet(steps: Sequence[StripStep]) -> Image.Image:
+def strip_sheet(steps: Sequence[SheetStep]) -> Image.Image:
     """The images left to right, the value asked for under each, and the curve on 0..1 below; a refusal leaves a gap."""
     width = _MARGIN_PX + len(steps) * (_TILE_PX + _GAP_PX) + _GAP_PX
     top = _GAP_PX + _TILE_PX + _LABEL_PX + _GAP_PX
@@ -23,10 +47,9 @@ def strip_sheet(steps: Sequence[StripStep]) -> Image.Image:
     draw = ImageDraw.Draw(sheet)
     draw.font = ImageFont.load_default(size=_TEXT_PX)
     for index, step in enumerate(steps):
-        tile = ImageOps.fit(step.generated.image.convert("RGB"), (_TILE_PX, _TILE_PX))
+        tile = ImageOps.fit(step.picture.convert("RGB"), (_TILE_PX, _TILE_PX))
         sheet.paste(tile, (_left(index), _GAP_PX))
-        label = f"{step.attribute.replace('num_', '')} {step.value:g}"
-        draw.text((_centre(index), _GAP_PX + _TILE_PX + 3), label, fill=_INK, anchor="ma")
+        draw.text((_centre(index), _GAP_PX + _TILE_PX + 3), step.heading, fill=_INK, anchor="ma")
     _draw_axis(draw, top, width)
     _draw_limit(draw, steps, top, width)
     _draw_curve(draw, steps, top)
@@ -53,15 +76,15 @@ def _draw_axis(draw: ImageDraw.ImageDraw, top: int, width: int) -> None:
         draw.text((_MARGIN_PX - 6, y), f"{mark:g}", fill=_SOFT, anchor="rm")
 
 
-def _draw_limit(draw: ImageDraw.ImageDraw, steps: Sequence[StripStep], top: int, width: int) -> None:
-    threshold = next((t for step in steps if (t := step.assessment.prediction.threshold) is not None), None)
+def _draw_limit(draw: ImageDraw.ImageDraw, steps: Sequence[SheetStep], top: int, width: int) -> None:
+    threshold = next((t for step in steps if (t := step.threshold) is not None), None)
     if threshold is not None:
         y = _height(threshold, top)
         for x in range(_MARGIN_PX, width - _GAP_PX, 8):
             draw.line([(x, y), (x + 3, y)], fill=_LIMIT)
 
 
-def _draw_curve(draw: ImageDraw.ImageDraw, steps: Sequence[StripStep], top: int) -> None:
+def _draw_curve(draw: ImageDraw.ImageDraw, steps: Sequence[SheetStep], top: int) -> None:
     before: Point | None = None
     for index, step in enumerate(steps):
         if step.malignant is None:

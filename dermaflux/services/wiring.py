@@ -3,18 +3,23 @@
 Building Wiring opens nothing and imports nothing heavy; torch comes with the first model, the database with `start`.
 """
 
+import json
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Generic, Self, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Generic, NamedTuple, Self, TypeVar
 
-from dermaflux.services.pictures import prepare_folder
+from dermaflux.domain.errors import ModelNotAvailable
+from dermaflux.generation import zero_gpu
+from dermaflux.services.pictures import prepare_folder, write_whole
 from dermaflux.settings import Settings
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
 
     from dermaflux.classification import LesionClassifier, LesionDescriptor
+    from dermaflux.classification.training_vectors import TrainingVectors
     from dermaflux.curation.image_pool import ImagePool
     from dermaflux.curation.store import CurationStore
     from dermaflux.generation import Generator, ModelCatalogue
@@ -25,6 +30,8 @@ log = logging.getLogger(__name__)
 Built = TypeVar("Built")
 EXPORTS = "exports"  # in the data folder: zips for download
 ONNX_EXPORTS = "onnx"  # in the data folder: transformers exported for onnxruntime; may be deleted
+RUNS = "runs"  # in the data folder: training runs, by kind and name
+JUDGING = "judging.json"  # in the data folder: which run's classifier judges, when it is not the embedded one
 IMAGE_CACHE = "image-cache"  # in the data folder: copies of images that are kept elsewhere; may be deleted
 
 
@@ -43,10 +50,21 @@ class Once(Generic[Built]):
                 self._thing = self._build()
             return self._thing
 
+    def renew(self) -> None:
+        """Forget the thing, so that the next caller builds it anew; who holds the old one may go on with it."""
+        with self._lock:
+            self._thing = None
+
     @property
     def is_built(self) -> bool:
         """Whether anyone has asked yet."""
         return self._thing is not None
+
+
+class KnownTraining(NamedTuple):
+    """The vectors of the training pictures and the distance under which an image copies one; None where not known."""
+
+    given: "tuple[TrainingVectors, float] | None"
 
 
 class Wiring:
@@ -58,12 +76,17 @@ class Wiring:
         self._measurer = Once(self._build_measurer)
         self._classifier = Once(self._build_classifier)
         self._descriptor = Once(self._build_descriptor)
+        self._training_vectors = Once(self._build_training_vectors)
         self._engine = Once(self._build_engine)
         self._store = Once(self._build_store)
 
     def start(self) -> None:
         """Open and migrate the storage. Raises StorageNotWritable in one line."""
         self._store()
+        if zero_gpu.is_lent():  # before anything imports torch, and before the app is launched
+            zero_gpu.join()
+            generator = self._generator()
+            generator.prepare(self.settings.model, compile_ahead=self.settings.compile_ahead)  # type: ignore[union-attr]
 
     def close(self) -> None:
         """Give the storage back. Nothing may be used afterwards."""
@@ -82,10 +105,38 @@ class Wiring:
         """The models and adapters on offer; reads small files only."""
         from dermaflux.generation import ModelCatalogue
 
-        return ModelCatalogue(self.settings.models_dir)
+        return ModelCatalogue(self.settings.models_dir, self.settings.data_dir / RUNS / "lora")
+
+    def judging_run(self) -> str | None:
+        """The training run (KIND/NAME) whose classifier judges, None for the embedded one."""
+        try:
+            run = json.loads((self.settings.data_dir / JUDGING).read_text(encoding="utf-8"))["run"]
+        except (FileNotFoundError, ValueError, KeyError):
+            return None
+        return run if run and (self.settings.data_dir / RUNS / run / "model").is_dir() else None
+
+    def judge_with(self, run: str | None) -> None:
+        """Judge with the classifier of a training run, or with the embedded one, from now on and after a restart.
+
+        Raises ModelNotAvailable when it cannot be loaded; the earlier one then stays.
+        """
+        from dermaflux.classification import LesionClassifier
+
+        if run is not None:
+            LesionClassifier.from_folder(self.settings.data_dir / RUNS / run / "model", self._judging_device())
+        write_whole(self.settings.data_dir / JUDGING, json.dumps({"run": run}).encode())
+        self._classifier.renew()
+
+    def classifier_folder(self) -> Path:
+        """Where the classifier that judges lies."""
+        run = self.judging_run()
+        return self.settings.data_dir / RUNS / run / "model" if run else self.settings.models_dir / "classifier"
 
     def _build_generator(self) -> "Generator":
-        from dermaflux.generation import Generator
+        if zero_gpu.is_lent():
+            from dermaflux.generation.lent_generator import LentGenerator as Generator
+        else:
+            from dermaflux.generation import Generator
 
         return Generator(
             self.catalogue(),
@@ -102,12 +153,27 @@ class Wiring:
     def _build_classifier(self) -> "LesionClassifier":
         from dermaflux.classification import LesionClassifier
 
-        return LesionClassifier.from_folder(self.settings.models_dir / "classifier", self._judging_device())
+        return LesionClassifier.from_folder(self.classifier_folder(), self._judging_device())
 
     def _build_descriptor(self) -> "LesionDescriptor":
         from dermaflux.classification import LesionDescriptor
 
         return LesionDescriptor.load(self.settings.models_dir / "descriptor", self._judging_device())
+
+    def _build_training_vectors(self) -> "KnownTraining":
+        from dermaflux.classification.training_vectors import VECTORS_NAME, TrainingVectors
+
+        folder = self.settings.models_dir / "descriptor"
+        if not (folder / VECTORS_NAME).is_file():  # then the descriptor need not be loaded either
+            return KnownTraining(None)
+        try:
+            descriptor = self._descriptor()
+            vectors = TrainingVectors.load(folder, descriptor.sha256)
+        except ModelNotAvailable as error:
+            log.warning("images are not compared with training pictures: %s", error)
+            return KnownTraining(None)
+        threshold = descriptor.copy_distance
+        return KnownTraining(None if vectors is None or threshold is None else (vectors, threshold))
 
     def _judging_device(self) -> str:
         return self.settings.device if self.settings.device.startswith("cuda") else "cpu"

@@ -10,18 +10,23 @@ import gradio as gr
 from pages.components.web import read_web
 
 
-def sample_board(*, elem_id: str, empty: str, compact: bool = False) -> gr.HTML:
-    """An empty board.
+def sample_board(
+    *, elem_id: str, empty: str, reusable: bool = False, calibration: str = ""
+) -> gr.HTML:
+    """An empty board. With `table` in its value the cards are cells under headings.
 
-    Events: `decided` (image_id, verdict), `undone` (), `saliency` (image_id), `enlarged` (image_id).
+    reusable: cards offer `used`; calibration: what is said beside every probability.
+    Events: `decided` (image_id, verdict), `undone` (), `saliency` (image_id), `enlarged` (image_id), `used` (image_id,
+    remix).
     """
     return gr.HTML(
         value={"job": None, "cards": [], "empty": empty},
         html_template=read_web("board.html"),
-        js_on_load=read_web("card.js", "board.js"),
+        js_on_load=read_web("card.js", "table.js", "zoom.js", "board.js"),
         apply_default_css=False,
         elem_id=elem_id,
-        compact=compact,
+        reusable=reusable,
+        calibration=calibration,
         verdicts={},
         refusals={},
         saliency={},

@@ -16,7 +16,7 @@ from dermaflux.domain.lesion import (
     LesionSpec,
 )
 from dermaflux.domain.records import StoredImage
-from dermaflux.services.records import Explanation
+from dermaflux.services.records import Explanation, assessment_of
 
 Card = dict[str, Any]
 TOP_DIAGNOSES = 3
@@ -28,13 +28,13 @@ def image_title(index: int, seed: int) -> str:
     return f"Image {index + 1} · seed {seed}"
 
 
-def empty_card(index: int, seed: int, num_steps: int | None) -> Card:
+def empty_card(index: int, title: str, num_steps: int | None) -> Card:
     """The card of an image that has not begun."""
     return {
         "key": str(index),
         "state": "waiting",
         "status": "Waiting",
-        "title": image_title(index, seed),
+        "title": title,
         "alt": "Synthetic lesion, not yet sampled",
         "step": 0,
         "num_steps": num_steps or 0,
@@ -68,6 +68,7 @@ def stored_card(stored: StoredImage, *, key: str, title: str, picture: str) -> C
         "colours": _colours(asked, measurement),
         "refused": measurement.get("refused"),
         "prediction": _prediction(asked, prediction),
+        "nearest": _nearest(stored),
         "caption": str(stored.generated.get("caption", "")),
         "details": _details(stored),
     }
@@ -89,6 +90,19 @@ def requested_of(stored: StoredImage) -> LesionSpec | None:
     """What was asked of a stored image, None when its caption was free text."""
     spec = stored.generated.get("spec")
     return LesionSpec.from_dict(spec) if spec else None
+
+
+def _nearest(stored: StoredImage) -> dict[str, Any] | None:
+    """How near a training picture comes, in words, and whether that is a flag; None where nothing was compared."""
+    nearest = assessment_of(stored).nearest
+    if nearest is None:
+        return None
+    likeness, limit = f"Similarity {1 - nearest.distance:.3f} to {nearest.image_id}", f"{1 - nearest.threshold:.3f}"
+    if nearest.is_copy:
+        words = f"May be memorised. {likeness}; from {limit} on it counts as a copy and is left out of exports."
+    else:
+        words = f"{likeness}; under {limit}, so not flagged as a copy."
+    return {"text": words, "flag": nearest.is_copy}
 
 
 def _attributes(asked: LesionSpec | None, measured: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -2,8 +2,14 @@
 
 import html
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import gradio as gr
+
+from pages.page import IN_WORDS, in_words, visitor_of
+
+if TYPE_CHECKING:
+    from dermaflux.services import Services
 
 DEFAULT_DATASET = "my-dataset"
 _NAMES = (
@@ -26,6 +32,21 @@ def dataset_picker(names: Sequence[str], *, elem_id: str) -> gr.Dropdown:
         min_width=180,
         scale=1,
     )
+
+
+def wire_picker(services: "Services", picker: gr.Dropdown, app: gr.Blocks, tab: gr.Tab | None = None) -> None:
+    """Offer a visitor what they may see, when they come and when they open the tab.
+
+    The field keeps its value: the visitor may have chosen another one meanwhile.
+    """
+
+    @in_words
+    def choices(current: str, request: gr.Request) -> object:
+        visitor = visitor_of(services, request)
+        return gr.Dropdown(choices=sorted({*services.dataset_names(visitor), current}))
+
+    triggers = [app.load] if tab is None else [app.load, tab.select]
+    gr.on(triggers, choices, picker, picker, **IN_WORDS)
 
 
 def counts_html(counts: object | None) -> str:

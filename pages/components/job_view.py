@@ -1,15 +1,25 @@
-"""The events of one job -> the value of the board. Holds what has been seen of the job so far; knows no service.
+"""The events of one job -> the value of a board. Holds what has been seen of the job so far; knows no service.
 
 Every `value()` is built anew: Gradio sends only what differs from the value before, so that must not be changed.
 """
 
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from dermaflux.domain.records import SamplingRequest
-from dermaflux.services.records import Ended, Finished, JobEvent, Preview, Progress, Waiting
+from dermaflux.domain.records import SamplingRequest, StoredImage
+from dermaflux.services.records import (
+    Ended,
+    Finished,
+    JobEvent,
+    Loading,
+    Paused,
+    Preview,
+    Progress,
+    Waiting,
+)
 from pages.components.card_view import Card, empty_card, image_title, stored_card
 from pages.components.pictures import picture_uri, preview_uri
 
@@ -21,23 +31,13 @@ _ENDINGS = {
 }
 
 
-class JobView:
-    """What the board shows of one job."""
+class BoardView:
+    """What a board shows of one job: a card a part, and a line on how the job stands."""
 
-    def __init__(self, request: SamplingRequest) -> None:
-        seeds = range(request.seed, request.last_seed + 1, request.candidates)
-        self._cards: list[Card] = [
-            empty_card(i, seed, request.num_steps) for i, seed in enumerate(seeds)
-        ]
-        self._strip: dict[str, Any] = {
-            "state": "queued",
-            "title": "Starting",
-            "note": "",
-            "fraction": 0.0,
-        }
-        self._started: tuple[float, float] | None = (
-            None  # moment and fraction when the first news came
-        )
+    def __init__(self, cards: Sequence[Card]) -> None:
+        self._cards = [*cards]
+        self._strip: dict[str, Any] = {"state": "queued", "title": "Starting", "note": "", "fraction": 0.0}
+        self._started: tuple[float, float] | None = None  # moment and fraction when the first news came
         self.ended = False
 
     def value(self) -> dict[str, Any]:
@@ -56,6 +56,12 @@ class JobView:
                     f"{ahead} request{'s' if ahead != 1 else ''} ahead" if ahead else "next in line"
                 )
                 self._strip |= {"state": "queued", "title": "Waiting", "note": others}
+            case Paused(done=done, total=total):
+                note = f"{done} of {total} done · resume it in the queue"
+                self._strip |= {"state": "paused", "title": "Paused", "note": note, "fraction": done / total}
+                self._started = None  # the time at rest says nothing of the time that is left
+            case Loading():
+                self._on_loading(event)
             case Preview():
                 self._on_preview(event)
             case Finished():
@@ -64,6 +70,13 @@ class JobView:
                 self._running(0.0)
             case Ended():
                 self._on_ended(event)
+
+    def _on_loading(self, event: Loading) -> None:
+        part = f", part {event.done + 1} of {event.total}" if event.total else ""
+        fraction = event.done / event.total if event.total else 0.0
+        self._strip |= {
+            "state": "loading", "title": "Loading the model", "note": f"{event.doing}{part}", "fraction": fraction,
+        }  # fmt: skip
 
     def _on_preview(self, event: Preview) -> None:
         self._cards[event.image_index] |= {
@@ -76,12 +89,13 @@ class JobView:
         self._running(event.step / event.num_steps)
 
     def _on_finished(self, event: Finished) -> None:
-        old = self._cards[event.image_index]
         stored = replace(event.stored, assessment=event.assessment.to_dict())
-        picture = picture_uri(Path(stored.path))
-        title = image_title(event.image_index, stored.generated["seed"])  # of the candidate that was kept
-        self._cards[event.image_index] = stored_card(stored, key=old["key"], title=title, picture=picture)
+        self._cards[event.image_index] = self._finished_card(event.image_index, stored)
         self._running(0.0)
+
+    def _finished_card(self, index: int, stored: StoredImage) -> Card:
+        """The card of a finished part."""
+        raise NotImplementedError
 
     def _running(self, of_image: float) -> None:
         done = sum(card["state"] == "done" for card in self._cards)
@@ -104,6 +118,25 @@ class JobView:
         fraction = done / len(self._cards)
         title = _ENDINGS.get(event.state, event.state)
         self._strip |= {"state": event.state, "title": title, "note": note, "fraction": fraction}
+        self._close()
+
+    def _close(self) -> None:
+        """What becomes of cards whose image was not made."""
+        raise NotImplementedError
+
+
+class JobView(BoardView):
+    """The images of one request. What was not made when it ended goes."""
+
+    def __init__(self, request: SamplingRequest) -> None:
+        seeds = range(request.seed, request.last_seed + 1, request.candidates)
+        super().__init__([empty_card(i, image_title(i, seed), request.num_steps) for i, seed in enumerate(seeds)])
+
+    def _finished_card(self, index: int, stored: StoredImage) -> Card:
+        title = image_title(index, stored.generated["seed"])  # of the candidate that was kept
+        return stored_card(stored, key=str(index), title=title, picture=picture_uri(Path(stored.path)))
+
+    def _close(self) -> None:
         self._cards = [card for card in self._cards if card["state"] == "done"]
 
 

@@ -6,6 +6,8 @@ It knows PIL and base64, not what is on a picture.
 import base64
 import functools
 import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from PIL import Image
@@ -14,9 +16,10 @@ from dermaflux.domain.errors import DataNotFound
 
 PREVIEW_SIZE_PX = 256
 SHOWN_SIZE_PX = 640
-THUMBNAIL_SIZE_PX = 224
+GRID_SIZE_PX = 128
 _LOSSLESS_BYTES = 400_000
-_THUMBNAILS_KEPT = 2000
+_GRID_PICTURES_KEPT = 12_000  # of some 5 kB each, a hundred pages
+_DECODERS = 4
 
 
 def preview_uri(image: Image.Image) -> str:
@@ -41,14 +44,27 @@ def picture_uri(path: Path) -> str:
         return _jpeg_uri(image, SHOWN_SIZE_PX, 92)
 
 
-@functools.lru_cache(maxsize=_THUMBNAILS_KEPT)
+def grid_uris(paths: Sequence[Path]) -> list[str]:
+    """Small JPEGs for the cards of a grid, decoded side by side; empty where the file is gone."""
+    with ThreadPoolExecutor(_DECODERS) as pool:
+        return list(pool.map(_grid_uri, paths))
+
+
+def _grid_uri(path: Path) -> str:
+    try:
+        return thumbnail_uri(path)
+    except DataNotFound:  # one lost file must not take the page away; the card says so
+        return ""
+
+
+@functools.lru_cache(maxsize=_GRID_PICTURES_KEPT)
 def thumbnail_uri(path: Path) -> str:
     """A small JPEG of a stored picture for long lists. Stored files never change, so it is kept.
 
     Raises DataNotFound when the file is gone.
     """
     with Image.open(io.BytesIO(_read(path))) as image:
-        return _jpeg_uri(image, THUMBNAIL_SIZE_PX, 85)
+        return _jpeg_uri(image, GRID_SIZE_PX, 82)
 
 
 def _read(path: Path) -> bytes:

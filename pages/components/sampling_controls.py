@@ -22,6 +22,7 @@ from dermaflux.domain.records import (
 from dermaflux.services.records import ModelChoice
 
 DEFAULT_NUM_IMAGES = 4
+_WEIGHTS = (0.0, 2.0)
 _SIZES_PX = (128, 192, 224, 256, 384, 512, 768, 1024)
 
 
@@ -86,6 +87,17 @@ def sampling_values(defaults: SamplingRequest, model: ModelChoice) -> list[Any]:
     ]
 
 
+def size_dropdown(model: ModelChoice, size_px: int) -> Any:
+    """The size as a choice of a model, also one that is not among the usual ones."""
+    return gr.Dropdown(choices=_sizes(model, size_px), value=size_px)
+
+
+def weight_slider(weight: float) -> Any:
+    """The weight of all adapters, also one beyond the slider's usual range."""
+    low, high = _WEIGHTS
+    return gr.Slider(minimum=min(low, weight), maximum=max(high, weight), value=weight)
+
+
 def sampling_controls(
     models: Sequence[ModelChoice], adapters: Sequence[str], *, first: ModelChoice
 ) -> SamplingControls:
@@ -124,8 +136,7 @@ def sampling_controls(
             elem_id="adapter",
         )
         weight = gr.Slider(
-            0,
-            2,
+            *_WEIGHTS,
             1,
             step=0.05,
             label="Weight of all adapters",
@@ -168,8 +179,8 @@ def _model_label(model: ModelChoice) -> str:
     return model.name if model.available else f"{model.name} (weights from the hub)"
 
 
-def _sizes(model: ModelChoice) -> list[tuple[str, int]]:
-    sizes = sorted({*_SIZES_PX, model.size_px})
+def _sizes(model: ModelChoice, *more_px: int) -> list[tuple[str, int]]:
+    sizes = sorted({*_SIZES_PX, model.size_px, *more_px})
     return [
         (f"{size} px" + (" (trained size)" if size == model.size_px else ""), size)
         for size in sizes

@@ -9,7 +9,12 @@ from typing import Any
 import gradio as gr
 
 WEB_DIR = Path(__file__).parents[2] / "assets" / "web"
-STYLE_SHEETS = (WEB_DIR / "theme.css", WEB_DIR / "board.css")
+STYLE_SHEETS = tuple(
+    WEB_DIR / f"{name}.css"
+    for name in (
+        "theme", "board", "queue", "login", "accounts", "tour", "modes", "curate", "curate_views", "study", "insight",
+    )
+)  # fmt: skip
 
 
 def read_web(*names: str) -> str:

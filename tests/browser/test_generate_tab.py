@@ -122,7 +122,7 @@ def test_from_sliders_to_a_zip_with_provenance(page):
     field = page.locator("#dataset-name input")
     field.fill("main path")
     field.press("Enter")
-    expect(page.locator("#dataset-board .df-card")).to_have_count(1)
+    expect(page.locator("#dataset-counts .is-accept")).to_contain_text("1")
     page.locator("#export").click()
     with page.expect_download() as downloading:
         page.locator("#export-file a[download]").first.click()

@@ -143,8 +143,9 @@ def test_jobs_on_a_full_disk_are_refused_and_go_on(disk, engine):
             submitted.append(queue.submit("ann", "generate", {"caption": "x" * 1500}, 1))
     assert len(queue.list("ann", limit=10_000)) == len(submitted)
     disk.free()
-    assert queue.claim_next().id == first.id
-    assert queue.finish(first.id, JobState.DONE).state is JobState.DONE
+    assert queue.claims.take("worker").id == first.id
+    queue.claims.finish(first.id, "worker", JobState.DONE)
+    assert queue.state(first.id) is JobState.DONE
 
 
 def test_a_read_only_disk_is_refused_by_name_and_works_when_it_is_not(disk, engine, filled, image_ids, says):

@@ -1,5 +1,7 @@
 """A real, migrated database, opened as the product opens it: SQLite and PostgreSQL in turn."""
 
+import time
+
 import pytest
 
 from dermaflux.curation.database import open_engine
@@ -27,3 +29,28 @@ def submit(queue):
         return queue.submit(user, kind, payload, total)
 
     return put
+
+
+@pytest.fixture
+def worker_id(queue):
+    """A worker on the roll that does nothing by itself."""
+    return queue.roll.enlist("here:1")
+
+
+@pytest.fixture
+def take(queue, worker_id):
+    """Claim the next job by hand."""
+    return lambda kinds=None: queue.claims.take(worker_id, kinds)
+
+
+@pytest.fixture
+def until():
+    """Wait for a condition, with patience for a busy machine."""
+
+    def wait(condition, seconds=60):
+        end = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < end, "it never came"
+            time.sleep(0.02)
+
+    return wait

@@ -80,7 +80,7 @@ def test_generating_streams_steps_and_ends_with_every_image(client, made, servic
         ({"caption": "a mole", "size_px": 100}, "multiple of 16"),
         ({"caption": "a mole", "model": "no-such-model"}, "is not known"),
         ({"caption": "a mole", "adapter": "no-such-adapter"}, "is not known"),
-        ({"spec": {"asymmetry": 1}}, "colours"),
+        ({"spec": {"asymmetry": 1}}, "needs the field .border."),
     ],
 )
 def test_a_bad_request_is_refused_in_words_and_the_app_goes_on(client, arguments, words):

@@ -7,7 +7,7 @@ from PIL import Image
 from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest
 from dermaflux.services import Services
 from dermaflux.settings import Settings
-from pages.dataset_actions import FIRST_PLACE, DatasetActions
+from pages.curate_grid import GridActions
 from pages.review import ReviewActions
 
 
@@ -32,25 +32,32 @@ def image_id(services):
     return services._store().add_image(made).image_id
 
 
-def shown_to(services, name):
-    """The verdicts on the board, the place, and the counts, as one visitor sees them."""
+def shown_to(services, name, verdict="accept"):
+    """The cards of the grid and the counts, as one visitor sees them."""
     visitor = gr.Request(username=name)
-    board, _, place, *_ = DatasetActions(services, page_size=12).first_page("blinded", "accept", visitor)
-    return len(board["cards"]), place, ReviewActions(services).counts("blinded", visitor)
+    question = gr.EventData(None, {"seq": 1, "words": {"verdict": verdict}, "after": None})
+    page = GridActions(services).ask("blinded", question, visitor)
+    cards = [(card["verdict"], card["version"], card["realism"]) for card in page["cards"]]
+    return cards, page["total"], ReviewActions(services).counts("blinded", visitor)
 
 
 def test_a_page_shows_a_visitor_his_own_verdict_and_others_only_when_all_are_in(services, image_id):
     nothing = shown_to(services, "bob")
-    services.decide("blinded", image_id, "ann", "accept")
-    assert shown_to(services, "ann")[0] == 1
+    services.decide("blinded", image_id, "ann", "accept", realism=4)
+    assert [card[0] for card in shown_to(services, "ann")[0]] == ["accept"]
     assert shown_to(services, "bob") == nothing
-    services.decide("blinded", image_id, "bob", "accept")
-    assert shown_to(services, "bob") == shown_to(services, "ann") == shown_to(services, "cem") != nothing
+    services.decide("blinded", image_id, "bob", "accept", realism=2)
+    ann, bob, cem = (shown_to(services, name) for name in ("ann", "bob", "cem"))
+    assert ann[1:] == bob[1:] == cem[1:] != nothing[1:]
+    assert (ann[0][0][2], bob[0][0][2], cem[0][0][2]) == (4, 2, None)  # a rating stays one's own
 
 
-def test_later_pages_are_blinded_as_the_first(services, image_id):
-    services.decide("blinded", image_id, "ann", "accept")
-    actions, bob = DatasetActions(services, page_size=12), gr.Request(username="bob")
-    for page in (actions.later_page, actions.earlier_page):
-        board, *_ = page("blinded", "accept", dict(FIRST_PLACE), bob)
-        assert board["cards"] == []
+def test_history_choices_and_sorting_tell_nothing_of_others_before_all_are_in(services, image_id):
+    services.decide("blinded", image_id, "ann", "reject", realism=1, tags=("ink",))
+    actions, bob = GridActions(services), gr.Request(username="bob")
+    facts = actions.enlarge("blinded", gr.EventData(None, {"image_id": image_id}), bob).props["facts"]
+    assert facts["history"] == []
+    choices = actions.choices("blinded", bob).props["choices"]
+    assert (choices["reviewers"], choices["tags"]) == ([], [])
+    by_realism = gr.EventData(None, {"seq": 1, "words": {"order": "most realistic"}, "after": None})
+    assert actions.ask("blinded", by_realism, bob)["cards"] == []

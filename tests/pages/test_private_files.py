@@ -17,7 +17,7 @@ def status(url):
         return error.code
 
 
-@pytest.mark.parametrize("private", ["real/mine/a.png", "dermaflux.db"])
+@pytest.mark.parametrize("private", ["real/mine/a.png", "studies/one/a.jpg", "dermaflux.db"])
 def test_real_pictures_and_the_database_are_never_served(served, private):
     url, data_dir = served
     path = data_dir / private

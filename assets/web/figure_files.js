@@ -1,0 +1,34 @@
+// The downloads of one figure. PNG is drawn by the plot itself; HTML and CSV are asked of Python by the event 'asked'
+// and come back as the prop `file` {name, type, text, number}. element, props, trigger and watch come from gr.HTML.
+
+const say = element.querySelector('.df-files-say');
+let saved = 0;
+
+function savePng() {
+  const plot = document.querySelector(`#${props.plot_id} .js-plotly-plot`);
+  const button = plot && [...plot.querySelectorAll('.modebar-btn')]
+    .find((candidate) => /png|image/i.test(candidate.dataset.title || ''));
+  if (!button) { say.textContent = 'There is no figure yet.'; return; }
+  if (plot._context) plot._context.toImageButtonOptions = { filename: props.plot_id, scale: 2 };
+  button.click();
+}
+
+element.addEventListener('click', (event) => {
+  const button = event.target.closest('button[data-kind]');
+  if (!button) return;
+  say.textContent = '';
+  if (button.dataset.kind === 'png') savePng();
+  else { say.textContent = 'Preparing ...'; trigger('asked', { kind: button.dataset.kind }); }
+});
+
+watch('file', () => {
+  const file = props.file;
+  if (!file || file.number <= saved) return;
+  saved = file.number;
+  const link = document.createElement('a');
+  link.href = URL.createObjectURL(new Blob([file.text], { type: file.type }));
+  link.download = file.name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  say.textContent = '';
+});

@@ -1,0 +1,67 @@
+"""What services say of evaluations and their reports. Frozen records of plain values."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Report = Mapping[str, Any]
+KINDS: Mapping[str, str] = {
+    "classifier": "Classifier on real pictures",
+    "adherence": "Adherence of the generator",
+    "quality": "Quality of a dataset",
+    "memorisation": "Memorisation in a dataset",
+    "diversity": "Diversity of a dataset",
+    "artefacts": "Artefacts in a dataset",
+    "coverage": "Coverage of a dataset",
+}
+"""The evaluations of `python -m dermaflux evaluate`, in words."""
+OF_DATASET = ("quality", "memorisation", "diversity", "artefacts", "coverage")
+OF_REAL = ("classifier", "quality", "memorisation", "diversity", "artefacts")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRequest:
+    """One evaluation. dataset: its accepted images; real: a set of real pictures (optional for coverage).
+
+    num_images: a request of the sweep (adherence); max_images: at most so many pictures of each set, None: as the
+    command's own default.
+    """
+
+    kind: str
+    dataset: str | None = None
+    real: str | None = None
+    num_images: int = 2
+    max_images: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationRun:
+    """An evaluation that was started here: how it stands, how far it says it is, and the report it made."""
+
+    run_id: str
+    kind: str
+    title: str
+    owner: str
+    state: str
+    since: str
+    progress: str
+    why: str
+    report_id: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportChoice:
+    """A report that can be looked at."""
+
+    report_id: str
+    kind: str
+    title: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StudyChoice:
+    """An augmentation study that can be looked at: how many trainings it has finished."""
+
+    name: str
+    num_cells: int
+    lines: Sequence[Mapping[str, Any]]

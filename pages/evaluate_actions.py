@@ -1,0 +1,181 @@
+"""What the Evaluate tab does: each handler asks who is there, asks the services, and answers with figures and texts.
+
+No layout here, and no error handling beyond `in_words`.
+"""
+
+import html
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+
+from dermaflux.domain.errors import DataNotFound
+from dermaflux.domain.roles import Role, Visitor
+from dermaflux.services.report_records import KINDS, EvaluationRequest, EvaluationRun
+from pages.components.figure_view import shown
+from pages.evaluate_tabs import PARTS, Panel, Part
+from pages.page import in_words, visitor_of
+
+if TYPE_CHECKING:
+    from dermaflux.figures import Drawing
+    from dermaflux.services import Services
+
+NONE = "none"
+_SHOWN_RUNS = 4
+
+
+class EvaluateActions:
+    """The handlers of one tab."""
+
+    def __init__(self, services: "Services") -> None:
+        self._services = services
+
+    @in_words
+    def start(
+        self, kind: str, dataset: str, real: str, num_images: float, max_images: float | None, request: gr.Request
+    ) -> None:
+        """Begin an evaluation."""
+        visitor = visitor_of(self._services, request).require(Role.CURATOR, "start an evaluation")
+        asked = EvaluationRequest(
+            kind=kind,
+            dataset=None if dataset == NONE else dataset,
+            real=None if real == NONE else real,
+            num_images=int(num_images or 1),
+            max_images=int(max_images) if max_images else None,
+        )
+        self._services.open_dataset(asked.dataset or "", visitor)
+        self._services.start_evaluation(visitor.name, asked)
+        gr.Info("The evaluation has begun. It goes on when this page is closed.", duration=4)
+
+    @in_words
+    def stop(self, request: gr.Request) -> None:
+        """Stop the evaluation that is under way."""
+        visitor = visitor_of(self._services, request).require(Role.CURATOR, "stop an evaluation")
+        running = [run for run in self._services.evaluations(visitor) if run.state == "running"]
+        if not running:
+            raise DataNotFound("No evaluation of yours is under way.")
+        self._services.stop_evaluation(visitor, running[0].run_id)
+
+    @in_words
+    def choices(self, dataset: str, real: str, request: gr.Request) -> tuple[Any, Any]:
+        """The datasets and sets of real pictures there are now."""
+        visitor = self._look(request)
+        return _choose([NONE, *self._services.dataset_names(visitor)], dataset), _choose(
+            [NONE, *self._services.real_sets()], real
+        )
+
+    @in_words
+    def refresh(self, request: gr.Request, seen: Any, *current: Any) -> list[Any]:
+        """How the evaluations stand, and the reports in every picker; nothing is sent while nothing has changed."""
+        visitor = self._look(request)
+        runs = self._services.evaluations(visitor)[:_SHOWN_RUNS]
+        choices = {part.kind: self._services.reports(visitor, part.kind) for part in PARTS}
+        now = repr((runs, choices))
+        if now == seen:
+            return [gr.skip()] * (3 + len(PARTS))
+        running = any(run.state == "running" for run in runs)
+        pickers = [
+            _picker([(c.title, c.report_id) for c in choices[part.kind]], value, part)
+            for part, value in zip(PARTS, current, strict=True)
+        ]
+        return [now, _runs_html(runs), gr.Button(interactive=running), *pickers]
+
+    def drawer(self, part: Part, panel: Panel) -> Callable[..., "Drawing"]:
+        """How a panel is drawn for a visitor from what is picked. Raises DataNotFound."""
+
+        def draw(visitor: Visitor, picked: Any, *options: Any) -> "Drawing":
+            ids = picked if isinstance(picked, list) else [picked] if picked else []
+            if not ids:
+                raise DataNotFound("No report is chosen, so there is no figure.")
+            titles = {choice.report_id: choice.title for choice in self._services.reports(visitor, part.kind)}
+            reports = {titles.get(name) or str(name): self._services.report(visitor, name) for name in ids}
+            return panel.draw(reports, options)
+
+        return draw
+
+    def shower(self, part: Part) -> Callable[..., tuple[Any, ...]]:
+        """The handler that fills all figures of a part."""
+
+        @in_words
+        def show(request: gr.Request, picked: Any, *options: Any) -> tuple[Any, ...]:
+            visitor = self._look(request)
+            if not picked:
+                return tuple(value for _ in part.panels for value in shown(None, no_report(part)))
+            drawings = [self.drawer(part, panel)(visitor, picked, *options) for panel in part.panels]
+            return tuple(value for drawing in drawings for value in shown(drawing))
+
+        return show
+
+    @in_words
+    def study(self, name: str | None, request: gr.Request) -> tuple[Any, str, str]:
+        """The panels and the table of a study."""
+        visitor = self._look(request)
+        if not name:
+            return (*shown(None, NO_STUDY), "")
+        drawing = self.drawn_study(visitor, name)
+        return (*shown(drawing), table_html(drawing.header, drawing.rows))
+
+    @in_words
+    def studies(self, current: str | None, request: gr.Request) -> Any:
+        """The studies there are now."""
+        self._look(request)
+        found = self._services.augmentation_studies()
+        return _choose([(f"{study.name} ({study.num_cells} trainings)", study.name) for study in found], current)
+
+    def drawn_study(self, visitor: Visitor, name: str | None) -> "Drawing":
+        """A study's panels. Raises DataNotFound."""
+        from dermaflux.figures.study import draw_study
+
+        found = next((study for study in self._services.augmentation_studies() if study.name == name), None)
+        if found is None:
+            raise DataNotFound("There is no such study. It may have been removed.")
+        return draw_study([dict(line) for line in found.lines])
+
+    def _look(self, request: gr.Request) -> Visitor:
+        return visitor_of(self._services, request).require(Role.VIEWER, "look at evaluations")
+
+
+NO_STUDY = (
+    "No study yet. Run python -m training.augmentation_study, then put its folder with results.jsonl into the studies "
+    "folder of the data directory."
+)
+
+
+def table_html(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
+    """A plain table; every text is escaped."""
+    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in header)
+    body = "".join(f"<tr>{''.join(f'<td>{html.escape(str(value))}</td>' for value in row)}</tr>" for row in rows)
+    table = f'<table class="df-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<div class="df-scrolled">{table}</div>'
+
+
+def no_report(part: Part) -> str:
+    """What stands in place of a figure while there is no report of its kind."""
+    return (
+        f"No report yet ({KINDS[part.kind].lower()}). Make one above, or put what python -m dermaflux evaluate "
+        f"{part.kind} ... --json printed into the reports folder of the data directory."
+    )
+
+
+def _runs_html(runs: Sequence[EvaluationRun]) -> str:
+    lines = "".join(f"<li>{_run_html(run)}</li>" for run in runs)
+    return f'<ul class="df-evaluations" role="status">{lines}</ul>' if lines else ""
+
+
+def _run_html(run: EvaluationRun) -> str:
+    state = f'<span class="df-training-state" data-state="{run.state}">{run.state}</span>'
+    said = html.escape(run.progress or run.why)
+    return f"<b>{html.escape(KINDS[run.kind])}</b>, {html.escape(run.title)}: {state} {said}"
+
+
+def _picker(choices: Sequence[tuple[str, str]], current: Any, part: Part) -> Any:
+    known = [report_id for _, report_id in choices]
+    if part.many:
+        kept = [name for name in current or [] if name in known] or known[:1]
+        return gr.Dropdown(choices=list(choices), value=kept)
+    return gr.Dropdown(choices=list(choices), value=current if current in known else next(iter(known), None))
+
+
+def _choose(choices: Sequence[Any], current: Any) -> Any:
+    values = [choice[1] if isinstance(choice, tuple) else choice for choice in choices]
+    return gr.Dropdown(choices=list(choices), value=current if current in values else next(iter(values), None))

@@ -1,0 +1,49 @@
+"""Where the app is served, and what its environment must say before Gradio is imported. It imports no Gradio itself."""
+
+import ipaddress
+import logging
+import os
+import socket
+
+from dermaflux.domain.errors import InvalidRequest
+
+log = logging.getLogger("dermaflux.serving")
+
+
+def check_port(host: str, port: int) -> None:
+    """Raise InvalidRequest when the app could not serve there, before anything is loaded."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        socket.create_server((host, port), family=family).close()
+    except OSError as error:
+        reason = error.strerror or error
+        raise InvalidRequest(
+            f"The app cannot serve on {host}:{port} ({reason}). Stop what runs there or set DERMAFLUX_PORT."
+        ) from error
+
+
+def prepare_environment() -> None:
+    """Set what Gradio and uvicorn read: no proxy between the app and itself, and no client address taken from a header.
+
+    uvicorn would believe X-Forwarded-For of a proxy on this machine; here only the peer itself counts.
+    """
+    os.environ["FORWARDED_ALLOW_IPS"] = ""
+    for name in ("NO_PROXY", "no_proxy"):
+        kept = [os.environ[name]] if os.environ.get(name) else []
+        os.environ[name] = ",".join([*kept, "localhost", "127.0.0.1"])
+
+
+def warn_when_open(host: str, auth: str) -> None:
+    """Say it in the log when anybody on the network would be an administrator."""
+    if auth == "none" and not _is_loopback(host):
+        log.warning(
+            "DermaFlux is open to everybody who reaches %s: no log-in is asked for, and each visitor may do "
+            "everything. Set DERMAFLUX_AUTH=local (or proxy), or DERMAFLUX_HOST=127.0.0.1.", host,
+        )  # fmt: skip
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -223,7 +223,8 @@ def _sample(
     pipe, seed, size_px = loaded.sampling, request.seed + index, request.size_px
     state = None
     noise = draw_noise(pipe, seed, size_px)
-    for state in denoise(pipe, guidance_of(request, loaded.encoder, distilled=loaded.entry.distilled_guidance), noise, size_px, request.num_steps):
+    guidance = guidance_of(request, loaded.encoder, distilled=loaded.entry.distilled_guidance)
+    for state in denoise(pipe, guidance, noise, size_px, request.num_steps):
         _check_finite(state.clean, request)
         picture = loaded.previewer.picture(state.clean, size_px)
         left = time.perf_counter()

@@ -42,15 +42,18 @@ def exact(pipe, exports):
     return with_onnx(pipe, BASE, (), exports, int8=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size_px", [64, 96])
 def test_fp32_gives_the_latents_of_torch_at_any_size(pipe, exact, size_px):
     assert relative_error(sample(exact, size_px), sample(pipe, size_px)) < 1e-5
 
 
+@pytest.mark.slow
 def test_one_export_serves_a_batch_of_one_text_too(pipe, exact):
     assert relative_error(sample(exact, empty=False), sample(pipe, empty=False)) < 1e-5
 
 
+@pytest.mark.slow
 def test_guidance_that_a_transformer_was_distilled_on_acts(saved_foreign, exports):
     entry = ModelCatalogue().model(str(saved_foreign))
     pipe = load_pipeline(entry, choose_placement("cpu"))
@@ -58,6 +61,7 @@ def test_guidance_that_a_transformer_was_distilled_on_acts(saved_foreign, export
     assert relative_error(sample(fast, empty=False), sample(pipe, empty=False)) < 1e-5
 
 
+@pytest.mark.slow
 def test_int8_stays_near_and_keeps_what_reads_and_writes_the_picture_exact(pipe, exports):
     import onnx
 
@@ -71,6 +75,7 @@ def test_int8_stays_near_and_keeps_what_reads_and_writes_the_picture_exact(pipe,
     assert len(whole) >= 3  # x_embedder, context_embedder, proj_out; norm_out's layer is a modulation
 
 
+@pytest.mark.slow
 def test_what_is_asked_twice_is_computed_once(pipe, exports):
     fast = with_onnx(pipe, BASE, (), exports, int8=False)
     modulations = fast.transformer._modulations

@@ -37,7 +37,8 @@ _NOT_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 class Provenance:
     """How one image was made. `created_at` is ISO 8601 in UTC, `pixels_sha256` the hash of its RGB pixels.
 
-    `chosen_from` counts the candidates of which it was the closest to the spec; `contrast_scale` is None without one.
+    `chosen_from` counts the candidates of which it was the closest to the spec; `contrast_scale` is None without one;
+    `precision` is None for the usual arithmetic.
 
     The field names are those of the JSON record inside the file.
     """
@@ -55,6 +56,7 @@ class Provenance:
     adapter_weight: float | None = None
     chosen_from: int = 1
     contrast_scale: float | None = None
+    precision: str | None = None
     licence: str = ""
     software: str = "DermaFlux"
     version: str = __version__
@@ -89,8 +91,9 @@ class Provenance:
         fields = self.to_dict()
         for name in ("created_at", "version", "statement"):
             del fields[name]
-        if self.contrast_scale is None:  # images from before there was contrast keep their hash
-            del fields["contrast_scale"]
+        for name in ("contrast_scale", "precision"):
+            if fields[name] is None:  # images from before there was such a field keep their hash
+                del fields[name]
         return hashlib.sha256(_json(fields).encode()).hexdigest()
 
     @property
@@ -156,6 +159,7 @@ def expected_of(request: SamplingRequest, identity: ModelIdentity, seed: int) ->
         adapter_weight=request.adapter_weight if identity.adapter else None,
         chosen_from=request.candidates,
         contrast_scale=request.contrast_scale if request.spec else None,
+        precision=identity.precision or None,
         licence=identity.licence,
     )
 

@@ -101,13 +101,17 @@ class SamplingRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ModelIdentity:
-    """Which weights made an image: names and content hashes, so that the image can be traced."""
+    """Which weights made an image: names and content hashes, so that the image can be traced.
+
+    precision: empty for the usual arithmetic, "int8" where the weights were quantised, which changes the pixels.
+    """
 
     model: str
     model_sha256: str
     adapter: str | None = None
     adapter_sha256: str | None = None
     licence: str = ""
+    precision: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -40,6 +40,7 @@ class ModelEntry:
     contrast_scale: float = 0.0
     distilled_guidance: bool = False
     text_tokens: int = 512
+    int8_checked: bool = False
     licence: str = _UNSTATED_LICENCE
 
 
@@ -218,6 +219,7 @@ def _with_facts(entry: ModelEntry, facts: PipelineFacts | None) -> ModelEntry:
         guidance_scale=facts.guidance_scale,
         contrast_scale=facts.contrast_scale,
         text_tokens=facts.text_tokens,
+        int8_checked=facts.int8_checked,
         licence=facts.licence,
     )
 

@@ -14,6 +14,7 @@ from dermaflux.domain.records import MAX_GUIDANCE_SCALE, MAX_STEPS, SIZE_MULTIPL
 
 FACTS_FILE = "dermaflux.json"
 MAX_TEXT_TOKENS = 512
+_OPTIONAL = {"contrast_scale", "int8_checked"}  # files of earlier versions lack them
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,7 +22,8 @@ class PipelineFacts:
     """A pipeline's own defaults and licence. Raises ValueError naming a field outside its range.
 
     guidance_scale is that of true classifier-free guidance (1 = off) unless the transformer is guidance-distilled;
-    text_tokens is the T5 length it was trained with; contrast_scale is how loud the sliders are (`domain.contrast`).
+    text_tokens is the T5 length it was trained with; contrast_scale is how loud the sliders are (`domain.contrast`);
+    int8_checked says that its int8 pictures were measured to be as good (docs/benchmarks.md).
     """
 
     size_px: int
@@ -30,6 +32,7 @@ class PipelineFacts:
     text_tokens: int
     licence: str
     contrast_scale: float = 0.0
+    int8_checked: bool = False
 
     def __post_init__(self) -> None:
         """Check the ranges a request could ask for."""
@@ -64,7 +67,7 @@ def load_facts(folder: Path) -> PipelineFacts | None:
         if not isinstance(values, dict):
             raise ValueError("it is not a JSON object")
         names = {field.name for field in fields(PipelineFacts)}
-        if wrong := sorted(names - {"contrast_scale"} - set(values) | set(values) - names):
+        if wrong := sorted(names - _OPTIONAL - set(values) | set(values) - names):
             raise ValueError(
                 f"the field {wrong[0]!r} is {'missing' if wrong[0] in names else 'unknown'}"
             )

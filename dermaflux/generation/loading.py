@@ -45,7 +45,9 @@ _DTYPES = {
     "fp32": torch.float32,
     "bfloat16": torch.bfloat16,
     "bf16": torch.bfloat16,
+    "int8": torch.float32,  # of what is not quantised
 }
+INT8 = "int8"
 # Activations, latents and the decoder's feature maps on top of the weights.
 _MEMORY_HEADROOM = 1.15
 
@@ -59,9 +61,9 @@ class Placement:
 
 
 def choose_placement(device: str = "auto", precision: str = "auto") -> Placement:
-    """The device (auto, cpu, cuda, cuda:1, mps) and precision (auto, float32, bfloat16) to run on.
+    """The device (auto, cpu, cuda, cuda:1, mps) and precision (auto, float32, bfloat16, int8) to run on.
 
-    auto: a GPU when there is one; bfloat16 on a GPU, float32 on a CPU (bfloat16 is slower there).
+    auto: a GPU when there is one; bfloat16 on a GPU, float32 on a CPU (bfloat16 is slower there). int8 is for CPUs.
     Raises InvalidRequest for an unknown word, ModelNotAvailable for a device this machine lacks.
     """
     name = device
@@ -85,8 +87,10 @@ def choose_placement(device: str = "auto", precision: str = "auto") -> Placement
         )
     if precision not in _DTYPES:
         raise InvalidRequest(
-            f"The precision {precision!r} is not known. Choose auto, float32 or bfloat16."
+            f"The precision {precision!r} is not known. Choose auto, float32, bfloat16 or int8."
         )
+    if precision == INT8 and chosen.type != "cpu":
+        raise InvalidRequest(f"The precision int8 is for CPUs, and the device is {chosen}. Choose auto or bfloat16.")
     return Placement(device=chosen, dtype=_DTYPES[precision])
 
 

@@ -9,19 +9,19 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from diffusers import FluxPipeline
 
-from dermaflux.domain.caption import compose
-from dermaflux.domain.contrast import contrasts
 from dermaflux.domain.errors import Cancelled, InvalidRequest, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest, StepPreview
 from dermaflux.generation.adapters import Adapter, locate_adapters, wear
 from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
-from dermaflux.generation.denoising import Guidance, Push, decode, denoise, draw_noise
+from dermaflux.generation.denoising import decode, denoise, draw_noise
 from dermaflux.generation.loading import (
+    INT8,
     OnLoad,
     check_room,
     choose_placement,
@@ -31,6 +31,7 @@ from dermaflux.generation.loading import (
 )
 from dermaflux.generation.previews import Previewer, load_latent_rgb
 from dermaflux.generation.prompts import PromptEncoder
+from dermaflux.generation.steering import guidance_of
 from dermaflux.generation.threads import fitting_threads
 from dermaflux.generation.weights import sha256_of_folder
 
@@ -54,6 +55,9 @@ class _LoadedModel:
     encoder: PromptEncoder
     previewer: Previewer
     adapters: tuple[Adapter, ...] = ()
+    sampling: FluxPipeline | None = None
+    """What samples: the pipeline, or the same with its transformer in onnxruntime; None when it must be made anew."""
+    precision: str = ""
 
 
 class Generator:
@@ -69,8 +73,10 @@ class Generator:
         *,
         device: str = "auto",
         precision: str = "auto",
+        exports_dir: Path | None = None,
     ) -> None:
         self.catalogue = catalogue or ModelCatalogue()
+        self._exports_dir = exports_dir
         self._device = device
         self._precision = precision
         self._loaded: _LoadedModel | None = None
@@ -106,7 +112,8 @@ class Generator:
         """Which weights draw a request: read off the files, so that nothing is loaded. Raises as `stream` does."""
         entry = self.catalogue.model(request.model)
         adapters = locate_adapters(self.catalogue, request.adapters)
-        return _identity(entry, sha256_of_folder(locate(entry)), request, adapters)
+        identity = _identity(entry, sha256_of_folder(locate(entry)), request, adapters)
+        return replace(identity, precision=self._precision_of(entry, adapters))
 
     def warm_up(self, model: str | None = None) -> None:
         """One step of a model (None: the one in memory, else nano), so that the first user need not wait."""
@@ -128,6 +135,7 @@ class Generator:
             _raise_if(should_stop())
             loaded = self._exchange(self.catalogue.model(request.model), _stoppable(on_load, should_stop))
             self._wear(loaded, request)
+            self._choose_arithmetic(loaded)
             _check_size(loaded, request)
             with fitting_threads(loaded.pipe.transformer):
                 for index in range(request.num_images):
@@ -176,9 +184,27 @@ class Generator:
         """Exactly the adapters of the request on the pipeline."""
         wanted = locate_adapters(self.catalogue, request.adapters)
         if wanted != loaded.adapters:
-            loaded.adapters = ()  # what wear leaves behind when it raises
+            loaded.adapters, loaded.sampling = (), None  # what wear leaves behind when it raises
             wear(loaded.pipe, wanted)
             loaded.adapters = wanted
+
+    def _choose_arithmetic(self, loaded: _LoadedModel) -> None:
+        """int8 where it was measured to do no harm, exact onnxruntime for what else int8 was asked for, else torch."""
+        if loaded.sampling is not None:
+            return
+        if self._precision != INT8:
+            loaded.sampling = loaded.pipe
+            return
+        if self._exports_dir is None:
+            raise InvalidRequest("The precision int8 needs a folder for exported transformers; none was named.")
+        from dermaflux.generation.onnx_transformer import with_onnx
+
+        loaded.precision = self._precision_of(loaded.entry, loaded.adapters)
+        int8 = loaded.precision == INT8
+        loaded.sampling = with_onnx(loaded.pipe, loaded.sha256, loaded.adapters, self._exports_dir, int8=int8)
+
+    def _precision_of(self, entry: ModelEntry, adapters: Sequence[Adapter]) -> str:
+        return INT8 if self._precision == INT8 and entry.int8_checked and not adapters else ""
 
 
 def _sample(
@@ -192,10 +218,13 @@ def _sample(
     )
     _raise_if(should_stop())
     began, away = time.perf_counter(), 0.0
-    pipe, seed, size_px = loaded.pipe, request.seed + index, request.size_px
+    assert loaded.sampling is not None
+    identity = _identity(loaded.entry, loaded.sha256, request, loaded.adapters)
+    pipe, seed, size_px = loaded.sampling, request.seed + index, request.size_px
     state = None
     noise = draw_noise(pipe, seed, size_px)
-    for state in denoise(pipe, _guidance(loaded, request), noise, size_px, request.num_steps):
+    guidance = guidance_of(request, loaded.encoder, distilled=loaded.entry.distilled_guidance)
+    for state in denoise(pipe, guidance, noise, size_px, request.num_steps):
         _check_finite(state.clean, request)
         picture = loaded.previewer.picture(state.clean, size_px)
         left = time.perf_counter()
@@ -211,31 +240,9 @@ def _sample(
         image_index=index,
         seed=seed,
         request=request,
-        identity=_identity(loaded.entry, loaded.sha256, request, loaded.adapters),
+        identity=replace(identity, precision=loaded.precision),
         seconds=time.perf_counter() - began - away,
     )
-
-
-def _guidance(loaded: _LoadedModel, request: SamplingRequest) -> Guidance:
-    encode, scale = loaded.encoder.encode, float(request.guidance_scale or 0.0)
-    true_guidance = not loaded.entry.distilled_guidance and scale > 1.0
-    plain, opposites = _opposites(request)
-    return Guidance(
-        caption=encode(request.caption),
-        empty=encode("") if true_guidance else None,
-        scale=scale,
-        plain=None if plain == request.caption else encode(plain),
-        pushes=tuple(Push(away_from=encode(caption), scale=scale) for caption, scale in opposites.items()),
-    )
-
-
-def _opposites(request: SamplingRequest) -> tuple[str, dict[str, float]]:
-    """The plain caption of what is asked for, and the captions it is to be pushed away from with their scales."""
-    if request.spec is None or not request.contrast_scale:
-        return request.caption, {}
-    plain = compose(request.spec)
-    away = {compose(c.away_from): c.scale for c in contrasts(request.spec, request.contrast_scale)}
-    return plain, {caption: scale for caption, scale in away.items() if caption != plain}
 
 
 def _identity(

@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 Built = TypeVar("Built")
 EXPORTS = "exports"  # in the data folder: zips for download
+ONNX_EXPORTS = "onnx"  # in the data folder: transformers exported for onnxruntime; may be deleted
 RUNS = "runs"  # in the data folder: training runs, by kind and name
 JUDGING = "judging.json"  # in the data folder: which run's classifier judges, when it is not the embedded one
 IMAGE_CACHE = "image-cache"  # in the data folder: copies of images that are kept elsewhere; may be deleted
@@ -138,7 +139,10 @@ class Wiring:
             from dermaflux.generation import Generator
 
         return Generator(
-            self.catalogue(), device=self.settings.device, precision=self.settings.precision
+            self.catalogue(),
+            device=self.settings.device,
+            precision=self.settings.precision,
+            exports_dir=self.settings.data_dir / ONNX_EXPORTS,
         )
 
     def _build_measurer(self) -> "Measurer":

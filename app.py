@@ -6,7 +6,7 @@ import signal
 import sys
 
 from dermaflux.domain.errors import DermaFluxError
-from dermaflux.settings import Settings
+from dermaflux.settings import Settings, on_space
 from pages.quick_import import import_gradio
 from pages.serving import check_port, prepare_environment, warn_when_open
 
@@ -25,7 +25,8 @@ def main() -> None:
     settings = Settings.load()
     host = settings.host or os.environ.get("GRADIO_SERVER_NAME", DEFAULT_HOST)
     check_port(host, settings.port)
-    prepare_environment()
+    # On a Space nothing is written outside the data folder.
+    prepare_environment(settings.data_dir / "cache" if on_space() else None)
     warn_when_open(host, settings.auth)
     import_gradio()
 

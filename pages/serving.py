@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import os
 import socket
+from pathlib import Path
 
 from dermaflux.domain.errors import InvalidRequest
 
@@ -22,11 +23,15 @@ def check_port(host: str, port: int) -> None:
         ) from error
 
 
-def prepare_environment() -> None:
-    """Set what Gradio and uvicorn read: no proxy between the app and itself, and no client address taken from a header.
+def prepare_environment(cache_dir: Path | None) -> None:
+    """Set what the libraries read: no proxy between the app and itself, and no client address taken from a header.
 
-    uvicorn would believe X-Forwarded-For of a proxy on this machine; here only the peer itself counts.
+    uvicorn would believe X-Forwarded-For of a proxy on this machine; here only the peer itself counts. cache_dir:
+    where their caches go, when not where they put them by themselves.
     """
+    if cache_dir is not None:
+        os.environ.setdefault("XDG_CACHE_HOME", str(cache_dir.resolve()))
+        os.environ.setdefault("MPLCONFIGDIR", str(cache_dir.resolve() / "matplotlib"))
     os.environ["FORWARDED_ALLOW_IPS"] = ""
     for name in ("NO_PROXY", "no_proxy"):
         kept = [os.environ[name]] if os.environ.get(name) else []

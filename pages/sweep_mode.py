@@ -47,6 +47,7 @@ def wire_sweep(
     buttons.stop.click(actions.stop, buttons.last_job, None, **IN_WORDS)
     for place, axis in enumerate(axes):
         offer = partial(actions.offer_values, place=place)
-        axis.axis.input(offer, actions.inputs, axis.values, **IN_WORDS)
+        # select: input also comes when the field is only passed by keyboard
+        axis.axis.select(offer, actions.inputs, axis.values, **IN_WORDS)
     button, files = export
     button.click(actions.export, buttons.last_job, files, **IN_WORDS)

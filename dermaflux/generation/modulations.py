@@ -7,6 +7,7 @@ t = 1, noise, to 0, data. It knows no sampling and no other runtime.
 
 from collections import OrderedDict
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -27,20 +28,20 @@ class Given(nn.Module):
         return self.value
 
 
-def adaptive_norms(transformer: nn.Module) -> Iterator[nn.Module]:
+def adaptive_norms(transformer: Any) -> Iterator[Any]:
     """The norms of a FluxTransformer2DModel that are modulated, in the order of the network: each has a `linear`."""
-    for block in transformer.transformer_blocks:  # type: ignore[union-attr] - a FluxTransformer2DModel
+    for block in transformer.transformer_blocks:
         yield block.norm1
         yield block.norm1_context
-    for block in transformer.single_transformer_blocks:  # type: ignore[union-attr] - the same
+    for block in transformer.single_transformer_blocks:
         yield block.norm
-    yield transformer.norm_out  # type: ignore[misc] - the same
+    yield transformer.norm_out
 
 
 class Modulations:
     """All modulations of a transformer side by side, (B, width) for B texts at their times."""
 
-    def __init__(self, transformer: nn.Module) -> None:
+    def __init__(self, transformer: Any) -> None:
         self._embed = transformer.time_text_embed
         self._norms = [(norm.silu, norm.linear) for norm in adaptive_norms(transformer)]
         self._remembered: OrderedDict[tuple[bytes, bytes, bytes], Tensor] = OrderedDict()

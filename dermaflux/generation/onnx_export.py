@@ -28,12 +28,12 @@ _EXAMPLE_IMAGE_TOKENS, _EXAMPLE_TEXT_TOKENS = 16, 8
 class Blocks(nn.Module):
     """A transformer whose modulations come from outside: latents (B, N, C), text (B, T, D), modulations (B, W)."""
 
-    def __init__(self, transformer: FluxTransformer2DModel) -> None:
+    def __init__(self, transformer: Any) -> None:
         super().__init__()
+        transformer.time_text_embed = _Nothing()
         self.transformer = transformer
-        self.transformer.time_text_embed = _Nothing()
         norms = [*adaptive_norms(transformer)]
-        self.widths = [norm.linear.out_features for norm in norms]
+        self.widths: list[int] = [norm.linear.out_features for norm in norms]
         self.given = [Given() for _ in norms]
         for norm, given in zip(norms, self.given, strict=True):
             norm.linear = given

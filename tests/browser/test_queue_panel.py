@@ -32,6 +32,8 @@ def press(page, name):
 def test_a_job_is_found_again_paused_resumed_cancelled_and_tried_again(page):
     expect(page.locator("#queue .df-queue-summary")).to_contain_text("nothing of yours waits")
     page.locator("#queue summary").click()
+    page.get_by_role("button", name="Model and sampling").click()
+    set_number(page, "steps", 60)  # long enough to be cancelled on a fast machine too
     generate(page, 12)
     row = page.locator(ROW).first
     expect(row).to_contain_text("12 × melanoma · asymmetry 1.5")

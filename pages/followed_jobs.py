@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from dermaflux.domain.errors import DataNotFound
-from dermaflux.domain.roles import Visitor
+from dermaflux.domain.roles import Role, Visitor
 from dermaflux.services.records import Finished, GenerationJob, JobEvent
 from pages.page import visitor_of
 
@@ -14,13 +14,19 @@ if TYPE_CHECKING:
     from dermaflux.services import Services
 
 
-def job_of(services: "Services", job_id: str | None, request: gr.Request) -> GenerationJob | None:
+def job_of(services: "Services", job_id: str | None, visitor: Visitor) -> GenerationJob | None:
     """The job that the browser remembers; None when it has none, it is of another database, or somebody else's."""
     try:
-        job = services.job(job_id) if job_id else None
+        return services.job_of(visitor, job_id) if job_id else None
     except DataNotFound:
         return None
-    return job if job and visitor_of(services, request).may_see(job.user) else None
+
+
+def stop_job(services: "Services", job_id: str | None, request: gr.Request) -> None:
+    """Stop the visitor's own job within a step; what is finished stays."""
+    visitor = visitor_of(services, request).require(Role.REVIEWER, "stop a job")
+    if job := job_of(services, job_id, visitor):
+        services.cancel(job.job_id)
 
 
 def with_verdict(services: "Services", event: JobEvent, dataset: str, visitor: Visitor) -> JobEvent:

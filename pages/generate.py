@@ -70,7 +70,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> ReuseActions:
     _wire_generation(actions, controls, app, board, dataset, in_queue)
     review = ReviewActions(services)
     for shown in (board, grid, strip):
-        wire_review(review, board=shown, dataset=dataset, counts=counts, undo=None, app=app)
+        wire_review(review, board=shown, dataset=dataset, counts=counts)
     undo.click(actions.undo, dataset, [board, grid, strip, counts], **IN_WORDS)
     wire_picker(services, dataset, app)
     gr.on([app.load, dataset.change], review.counts, dataset, counts, **IN_WORDS)

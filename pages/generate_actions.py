@@ -19,7 +19,7 @@ from pages.components.followers import Followers
 from pages.components.job_view import JobView
 from pages.components.lesion_controls import readout_values, values_of
 from pages.components.sampling_controls import sampling_values
-from pages.followed_jobs import job_of, with_verdict
+from pages.followed_jobs import job_of, stop_job, with_verdict
 from pages.generate_controls import GenerateControls, Values
 from pages.page import in_words, visitor_of
 from pages.review import ReviewActions
@@ -106,7 +106,7 @@ class GenerateActions:
         A visitor has one board: the follower of an earlier job leaves as soon as a later one has come.
         """
         visitor = visitor_of(self._services, request).require(Role.VIEWER, "see samples")
-        job = job_of(self._services, job_id, request)
+        job = job_of(self._services, job_id, visitor)
         if job is None or job.sweep is not None:
             yield gr.skip(), gr.skip()
             return
@@ -122,9 +122,7 @@ class GenerateActions:
     @in_words
     def stop(self, job_id: str | None, request: gr.Request) -> None:
         """Stop one's own job within a step; what is finished stays."""
-        visitor_of(self._services, request).require(Role.REVIEWER, "stop a job")
-        if job := job_of(self._services, job_id, request):
-            self._services.cancel(job.job_id)
+        stop_job(self._services, job_id, request)
 
     @in_words
     def undo(self, dataset: str, request: gr.Request) -> list[Any]:

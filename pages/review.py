@@ -90,15 +90,9 @@ def wire_review(
     board: gr.HTML,
     dataset: gr.Dropdown,
     counts: gr.HTML,
-    undo: gr.Button | None,
-    app: gr.Blocks,
 ) -> None:
-    """Connect a board, its dataset picker, its counts and its undo button; None: another board has these connected."""
+    """Connect a board to its dataset picker and its counts."""
     board.decided(actions.decide, dataset, [board, counts], **QUICK, **_EACH)
     board.undone(actions.undo, dataset, [board, counts], **IN_WORDS, **_EACH)
     board.saliency(actions.saliency, None, board, **IN_WORDS, **_EACH)
     board.enlarged(actions.enlarge, None, board, **IN_WORDS, **_EACH)
-    if undo is None:
-        return
-    undo.click(actions.undo, dataset, [board, counts], **IN_WORDS, **_EACH)
-    gr.on([app.load, dataset.change], actions.counts, dataset, counts, **IN_WORDS)

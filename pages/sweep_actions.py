@@ -19,7 +19,7 @@ from dermaflux.services.records import Preview
 from pages.components.axis_controls import AxisControls
 from pages.components.followers import Followers
 from pages.components.sweep_view import SweepView
-from pages.followed_jobs import job_of, with_verdict
+from pages.followed_jobs import job_of, stop_job, with_verdict
 from pages.generate_controls import GenerateControls, Values
 from pages.page import in_words, visitor_of
 
@@ -66,7 +66,7 @@ class SweepActions:
     def follow(self, job_id: str | None, dataset: str, request: gr.Request) -> Iterator[tuple[Any, ...]]:
         """The board, what is said under it, and the stop button; nothing where the browser remembers no such job."""
         visitor = visitor_of(self._services, request).require(Role.VIEWER, "see samples")
-        job = job_of(self._services, job_id, request)
+        job = job_of(self._services, job_id, visitor)
         if job is None or job.sweep is None:
             yield gr.skip(), gr.skip(), gr.skip()
             return
@@ -93,15 +93,13 @@ class SweepActions:
     @in_words
     def stop(self, job_id: str | None, request: gr.Request) -> None:
         """Stop the job within a step; finished cells stay."""
-        visitor_of(self._services, request).require(Role.REVIEWER, "stop a job")
-        if job := job_of(self._services, job_id, request):
-            self._services.cancel(job.job_id)
+        stop_job(self._services, job_id, request)
 
     @in_words
     def export(self, job_id: str | None, request: gr.Request) -> list[str]:
         """The sheet and the table of what is finished."""
-        visitor_of(self._services, request).require(Role.CURATOR, "export images")
-        job = job_of(self._services, job_id, request)
+        visitor = visitor_of(self._services, request).require(Role.CURATOR, "export images")
+        job = job_of(self._services, job_id, visitor)
         if job is None:
             raise InvalidRequest("There is nothing to export yet. Draw first.")
         return [str(path) for path in self._services.export_sweep(job.job_id)]

@@ -188,6 +188,17 @@ def new_database(database_kind, empty_database, request, tmp_path_factory):
         yield copy
 
 
+@pytest.fixture
+def engine(new_database, tmp_path):
+    """A migrated database of either kind, opened as the product opens it."""
+    from dermaflux.curation.database import open_engine
+
+    with new_database(tmp_path) as url:
+        engine = open_engine(url)
+        yield engine
+        engine.dispose()
+
+
 @pytest.fixture(scope="session")
 def data_dir() -> Path:
     if not SHARED_DATA.is_dir():

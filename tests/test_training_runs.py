@@ -199,3 +199,11 @@ def test_the_recipe_of_the_smoke_preset_trains(data_dir, repository, tmp_path):
     done = subprocess.run(["bash"], input=script, text=True, cwd=repository, env=environment, capture_output=True)
     assert done.returncode == 0, done.stderr[-2000:]
     assert (tmp_path / "from-recipe" / "model" / "config.json").is_file()
+
+
+def test_a_name_that_leads_out_of_its_folder_is_no_run(services):
+    put_run(services, "lora/one")
+    for run_id in ("lora/..", "lora/.", "lora/../lora/one"):
+        with pytest.raises(DataNotFound, match="There is no run"):
+            services.delete_training(CHIEF, run_id)
+    assert services.training_run(CHIEF, "lora/one").state == "done"

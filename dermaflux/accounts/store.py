@@ -11,9 +11,9 @@ from sqlalchemy.orm import Session
 from dermaflux.accounts.passwords import PasswordCheck, Pauses
 from dermaflux.accounts.records import Account, checked_name, checked_password, key_of
 from dermaflux.accounts.tables import AccessKeyRow, AccountRow
-from dermaflux.accounts.transactions import Transactions
 from dermaflux.domain.errors import DataNotFound, InvalidRequest, NotAllowed
 from dermaflux.domain.roles import Role
+from dermaflux.transactions import Transactions
 
 _WRONG = "The name or the password is wrong. Try again, or ask an administrator to set a new password."
 
@@ -22,7 +22,7 @@ class AccountStore:
     """The accounts of one database, already migrated."""
 
     def __init__(self, engine: Engine) -> None:
-        self._database = Transactions(engine)
+        self._database = Transactions(engine, "The accounts")
         self._passwords = PasswordCheck()
         self._pauses = Pauses()
 
@@ -30,7 +30,7 @@ class AccountStore:
         """A new account; without a password it logs in elsewhere (a proxy, a hub). Raises InvalidRequest."""
         name = checked_name(name)
         hashed = self._passwords.hash(checked_password(password, name)) if password is not None else None
-        with self._database.writes() as session:
+        with self._database.writing() as session:
             if session.get(AccountRow, key_of(name)) is not None:
                 raise InvalidRequest(f"There is a user {name!r} already. Choose another name, or change that one.")
             row = AccountRow(
@@ -42,13 +42,13 @@ class AccountStore:
 
     def get(self, name: str) -> Account | None:
         """The account of a name, None when there is none."""
-        with self._database.reads() as session:
+        with self._database.reading() as session:
             row = session.get(AccountRow, key_of(name))
             return row.to_record() if row else None
 
     def accounts(self) -> tuple[Account, ...]:
         """All accounts by name."""
-        with self._database.reads() as session:
+        with self._database.reading() as session:
             rows = session.scalars(select(AccountRow).order_by(AccountRow.key)).all()
             return tuple(row.to_record() for row in rows)
 
@@ -60,7 +60,7 @@ class AccountStore:
 
     def set_role(self, name: str, role: Role) -> Account:
         """Another role, from the next request on. Raises DataNotFound, or InvalidRequest for the last administrator."""
-        with self._database.writes() as session:
+        with self._database.writing() as session:
             row = existing(session, name)
             if role is not Role.ADMIN:
                 _check_admin_stays(session, row)
@@ -70,7 +70,7 @@ class AccountStore:
     def set_password(self, name: str, password: str) -> Account:
         """Another password; every log-in and key of the account ends. Raises DataNotFound, InvalidRequest."""
         hashed = self._passwords.hash(checked_password(password, name))
-        with self._database.writes() as session:
+        with self._database.writing() as session:
             row = existing(session, name)
             row.password_hash = hashed
             _end_keys(session, row)
@@ -79,7 +79,7 @@ class AccountStore:
 
     def set_disabled(self, name: str, disabled: bool) -> Account:
         """Shut an account out, at once and with all its keys, or let it in again. Raises as `set_role` does."""
-        with self._database.writes() as session:
+        with self._database.writing() as session:
             row = existing(session, name)
             if disabled:
                 _check_admin_stays(session, row)
@@ -89,7 +89,7 @@ class AccountStore:
 
     def remove(self, name: str) -> bool:
         """Delete an account and its keys; whether there was one. The last administrator stays: InvalidRequest."""
-        with self._database.writes() as session:
+        with self._database.writing() as session:
             row = session.get(AccountRow, key_of(name))
             if row is None:
                 return False
@@ -105,7 +105,7 @@ class AccountStore:
         """
         key = key_of(name)[:64]
         self._pauses.begin(key)
-        with self._database.reads() as session:
+        with self._database.reading() as session:
             row = session.get(AccountRow, key)
         if not self._passwords.matches(password, row.password_hash if row else None) or row is None:
             raise NotAllowed(_WRONG)

@@ -22,10 +22,11 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 
 from dermaflux.domain.errors import StorageNotWritable
+from dermaflux.transactions import READS_ONLY_OPTION
 
 log = logging.getLogger(__name__)
 
-READS_ONLY = {"dermaflux_reads_only": True}
+READS_ONLY = {READS_ONLY_OPTION: True}
 BUSY_TIMEOUT_MS = 5000
 MIGRATION_TIMEOUT_MS = 60_000
 _WRITE_LOCK_KEY = 0x6465726D  # PostgreSQL advisory lock of all writers of the decision chain
@@ -115,7 +116,7 @@ def _prepare_sqlite(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reads_only = connection.get_execution_options().get("dermaflux_reads_only", False)
+    reads_only = connection.get_execution_options().get(READS_ONLY_OPTION, False)
     connection.exec_driver_sql("BEGIN" if reads_only else "BEGIN IMMEDIATE")
 
 

@@ -3,57 +3,32 @@
 Every change of state is one conditional UPDATE, so that two processes cannot both win; the database is the only truth.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Engine, Update, func, select, text, update
-from sqlalchemy.exc import DBAPIError
-from sqlalchemy.exc import TimeoutError as NoConnectionFree
-from sqlalchemy.orm import Session, sessionmaker
+from sqlalchemy.orm import Session
 
-from dermaflux.domain.errors import DataNotFound, StorageNotWritable
+from dermaflux.domain.errors import DataNotFound
 from dermaflux.jobs.records import Job, JobState
 from dermaflux.jobs.tables import JobRow
+from dermaflux.transactions import Transactions
 
-# An engine whose transactions begin IMMEDIATE on SQLite lets readers opt out by this execution option.
-_READS_ONLY = {"dermaflux_reads_only": True}
 _LINE_LOCK_KEY = 0x6465726E  # PostgreSQL advisory lock of all who lengthen the line or stop it
 
 
-class JobTransactions:
-    """Transactions on one database. Safe from any thread; several processes may share it."""
+class JobTransactions(Transactions):
+    """Transactions on the tables of jobs. Safe from any thread; several processes may share them."""
 
     def __init__(self, engine: Engine) -> None:
-        self._writes = sessionmaker(engine, expire_on_commit=False)
-        self._reads = sessionmaker(engine.execution_options(**_READS_ONLY), expire_on_commit=False)
-
-    def writing(self) -> AbstractContextManager[Session]:
-        """A transaction that may write, committed at its end. Raises StorageNotWritable."""
-        return _transaction(self._writes)
-
-    def reading(self) -> AbstractContextManager[Session]:
-        """A transaction that only reads. Raises StorageNotWritable."""
-        return _transaction(self._reads)
+        super().__init__(engine, "The job table")
 
     def change(self, job_id: str, states: Iterable[JobState], values: Mapping[str, Any]) -> Job | None:
         """The job after the change, None when it is not in one of the states (or not there)."""
         with self.writing() as session:
             row = session.scalars(update_in(job_id, states).values(**values).returning(JobRow)).one_or_none()
             return row.to_record() if row else None
-
-
-@contextmanager
-def _transaction(sessions: sessionmaker[Session]) -> Iterator[Session]:
-    try:
-        with sessions.begin() as session:
-            yield session
-    except (DBAPIError, NoConnectionFree) as error:
-        reason = error.orig if isinstance(error, DBAPIError) else error
-        raise StorageNotWritable(
-            f"The job table cannot be used: {reason}. Check that the database is there, writable, and has space."
-        ) from error
 
 
 def update_in(job_id: str, states: Iterable[JobState]) -> Update:

@@ -212,7 +212,7 @@ class Training(HeavyWork):
 
     def _folder_of(self, run_id: str) -> Path:
         kind, _, name = run_id.partition("/")
-        if kind not in KINDS or not name or Path(name).name != name:
+        if kind not in KINDS or not name or name.startswith(".") or Path(name).name != name:
             raise DataNotFound(f"There is no run {run_id!r}.")
         return self._run_folder(kind, name)
 

@@ -1,19 +1,10 @@
-"""A real, migrated database, opened as the product opens it: SQLite and PostgreSQL in turn."""
+"""The queue of a real, migrated database: SQLite and PostgreSQL in turn."""
 
 import time
 
 import pytest
 
-from dermaflux.curation.database import open_engine
 from dermaflux.jobs import JobQueue
-
-
-@pytest.fixture
-def engine(new_database, tmp_path):
-    with new_database(tmp_path) as url:
-        engine = open_engine(url)
-        yield engine
-        engine.dispose()
 
 
 @pytest.fixture

@@ -280,7 +280,9 @@ def test_who_comes_back_to_a_resumed_job_hears_of_what_was_finished_before(queue
     handler.let(1)
     until(lambda: queue.state(job.id) is JobState.PAUSED)
     early = follow(job.id)
-    assert [next(early), next(early)] == [Result(key=0, data="image-0"), Paused(done=1, total=2)]
+    # The row says paused a moment before the worker lets go of the channel: its progress may still be told.
+    told = (event for event in early if not isinstance(event, Progress))
+    assert [next(told), next(told)] == [Result(key=0, data="image-0"), Paused(done=1, total=2)]
     queue.resume(job.id)
     until(lambda: queue.state(job.id) is JobState.RUNNING)
     late = follow(job.id)

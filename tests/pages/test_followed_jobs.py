@@ -33,10 +33,10 @@ def asks(name):
 def test_a_job_is_its_users_and_an_administrators_alone(services):
     sweep = Sweep(base=SamplingRequest(caption="a mole"), columns=AxisValues(axis="seed", values=(1, 2)))
     job = services.submit_sweep("ann", sweep)
-    assert job_of(services, job.job_id, asks("ann")) == job
-    assert job_of(services, job.job_id, asks("boss")) == job
-    assert job_of(services, job.job_id, asks("eve")) is None
-    assert job_of(services, "no such job", asks("ann")) is None
+    assert job_of(services, job.job_id, services.visitor("ann")) == job
+    assert job_of(services, job.job_id, services.visitor("boss")) == job
+    assert job_of(services, job.job_id, services.visitor("eve")) is None
+    assert job_of(services, "no such job", services.visitor("ann")) is None
     actions = SweepActions(services, None, [])
     actions.stop(job.job_id, asks("eve"))
     assert services.job(job.job_id).state == "waiting"

@@ -25,7 +25,7 @@ from pages.api_fields import (
     lesion_of,
 )
 from pages.components.caption_text import requested_spec
-from pages.page import FOLLOW_QUEUE, in_words, visitor_of
+from pages.page import FOLLOW_QUEUE, in_words, visitor_in, visitor_of
 from pages.probe_panel import PROBE_QUEUE
 from pages.review import may_judge
 
@@ -188,8 +188,7 @@ class Endpoints:
         Returns:
             the image with the verdict it has now
         """
-        visitor = visitor_of(self._services, request).require(Role.REVIEWER, "take back a verdict")
-        self._services.open_dataset(dataset, visitor)
+        visitor = visitor_in(self._services, request, dataset, Role.REVIEWER, "take back a verdict")
         stored = self._services.undo(dataset, visitor.name)
         return VerdictAnswer(image_id=stored.image_id, verdict=stored.verdict, dataset=dataset)
 
@@ -206,8 +205,7 @@ class Endpoints:
         Returns:
             the zip file, and the statement that goes with it
         """
-        visitor = visitor_of(self._services, request).require(Role.CURATOR, "export a dataset")
-        self._services.open_dataset(dataset, visitor)
+        visitor_in(self._services, request, dataset, Role.CURATOR, "export a dataset")
         return file_answer(self._services.export_zip(dataset, layout)), DISCLAIMER
 
     @in_words
@@ -258,8 +256,7 @@ class Endpoints:
         Returns:
             the report
         """
-        visitor = visitor_of(self._services, request).require(Role.CURATOR, "train a head on a dataset")
-        self._services.open_dataset(dataset, visitor)
+        visitor_in(self._services, request, dataset, Role.CURATOR, "train a head on a dataset")
         asked = ProbeRequest(dataset=dataset, real=self._services.real_set(real), num_real=num_real, seed=seed)
         for event in self._services.probe(asked):
             if isinstance(event, ProbeStep):

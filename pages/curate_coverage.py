@@ -11,7 +11,7 @@ from dermaflux.domain.roles import Role, Visitor
 from dermaflux.services.planning import NOT_KNOWN, CoverageTable, Wanted
 from pages.components.panels import coverage_table
 from pages.components.web import plain_html
-from pages.page import IN_WORDS, in_words, visitor_of
+from pages.page import IN_WORDS, in_words, visitor_in, visitor_of
 from pages.probe_panel import PROBE_QUEUE, line, progress
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class CoverageActions:
     @in_words
     def show(self, dataset: str, attribute: str, tone: str, real: str, request: gr.Request) -> Any:
         """The table as of now."""
-        visitor = self._open(dataset, Role.VIEWER, "look at the coverage", request)
+        visitor = visitor_in(self._services, request, dataset, Role.VIEWER, "look at the coverage")
         return self._table(visitor, dataset, attribute, tone, real)
 
     @in_words
@@ -79,7 +79,7 @@ class CoverageActions:
         self, dataset: str, attribute: str, tone: str, real: str, size: int, request: gr.Request
     ) -> Iterator[tuple[Any, Any]]:
         """How far it is; what is measured enters the table at the end."""
-        visitor = self._open(dataset, Role.REVIEWER, "measure real pictures", request)
+        visitor = visitor_in(self._services, request, dataset, Role.REVIEWER, "measure real pictures")
         if not real:
             yield gr.skip(), line("Choose a set of real pictures first.")
             return
@@ -92,17 +92,12 @@ class CoverageActions:
         self, dataset: str, attribute: str, tone: str, real: str, evt: gr.EventData, request: gr.Request
     ) -> tuple[Any, Any]:
         """Queue images for a cell."""
-        visitor = self._open(dataset, Role.REVIEWER, "generate images", request)
+        visitor = visitor_in(self._services, request, dataset, Role.REVIEWER, "generate images")
         wanted = Wanted(diagnosis=evt.diagnosis, attribute=evt.attribute, level=evt.level, skin_tone=evt.skin_tone,
                         num_images=evt.num_images)  # fmt: skip
         self._services.fill_cell(visitor.name, wanted)
         table = self._table(visitor, dataset, attribute, tone, real)
         return table, line(f"{wanted.num_images} images are queued. They come to review here as they are made.")
-
-    def _open(self, dataset: str, role: Role, what: str, request: gr.Request) -> Visitor:
-        visitor = visitor_of(self._services, request).require(role, what)
-        self._services.open_dataset(dataset, visitor)
-        return visitor
 
     def _table(self, visitor: Visitor, dataset: str, attribute: str, tone: str, real: str) -> dict[str, Any]:
         planned = None if attribute == "skin_tone" else tone or None

@@ -15,7 +15,7 @@ from dermaflux.domain.roles import Role, Visitor
 from pages.components.dataset_picker import counts_html
 from pages.components.grid_view import facts_of, grid_card, judged
 from pages.components.pictures import grid_uris, picture_uri
-from pages.page import IN_WORDS, QUICK, in_words, visitor_of
+from pages.page import IN_WORDS, QUICK, in_words, visitor_in, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -137,8 +137,7 @@ class GridActions:
         return gr.HTML(picked={"ids": list(image_ids), "name": name, "number": next(self._numbers)})
 
     def _open(self, dataset: str, request: gr.Request) -> Visitor:
-        visitor = visitor_of(self._services, request).require(Role.VIEWER, "look at images")
-        self._services.open_dataset(dataset, visitor)
+        visitor = visitor_in(self._services, request, dataset, Role.VIEWER, "look at images")
         return visitor
 
     def _choices(self, dataset: str, visitor: Visitor) -> dict[str, Any]:

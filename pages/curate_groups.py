@@ -15,7 +15,7 @@ from pages.components.card_view import requested_of
 from pages.components.panels import picture_rows
 from pages.components.pictures import grid_uris
 from pages.components.web import plain_html
-from pages.page import IN_WORDS, in_words, visitor_of
+from pages.page import IN_WORDS, in_words, visitor_in, visitor_of
 from pages.probe_panel import PROBE_QUEUE, line, progress
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class GroupActions:
     @in_words
     def find(self, dataset: str, which: str, request: gr.Request) -> Iterator[tuple[Any, Any]]:
         """How far it is, then the groups."""
-        visitor = visitor_of(self._services, request).require(Role.VIEWER, "look at near-duplicates")
-        self._services.open_dataset(dataset, visitor)
+        visitor = visitor_in(self._services, request, dataset, Role.VIEWER, "look at near-duplicates")
         words = {} if which == "all" else {"verdict": which}
         for event in self._services.duplicate_groups(dataset, words, visitor.name):
             if isinstance(event, ProbeStep):

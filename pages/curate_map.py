@@ -10,7 +10,7 @@ from dermaflux.services.records import ProbeStep
 from pages.components.panels import point_map
 from pages.components.web import plain_html
 from pages.curate_grid import GridActions
-from pages.page import IN_WORDS, in_words, visitor_of
+from pages.page import IN_WORDS, in_words, visitor_in, visitor_of
 from pages.probe_panel import PROBE_QUEUE, line, progress
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ class MapActions:
     @in_words
     def draw(self, dataset: str, real: str, method: str, request: gr.Request) -> Iterator[tuple[Any, Any]]:
         """How far it is, then the points."""
-        visitor = visitor_of(self._services, request).require(Role.VIEWER, "look at the map")
-        self._services.open_dataset(dataset, visitor)
+        visitor = visitor_in(self._services, request, dataset, Role.VIEWER, "look at the map")
         for event in self._services.map_points(dataset, {}, visitor.name, real or None, method):
             if isinstance(event, ProbeStep):
                 yield gr.skip(), line(progress(event))

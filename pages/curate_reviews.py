@@ -12,7 +12,7 @@ from dermaflux.domain.roles import Role, Visitor
 from pages.components.panels import picture_rows
 from pages.components.pictures import grid_uris
 from pages.components.web import plain_html
-from pages.page import IN_WORDS, in_words, visitor_of
+from pages.page import IN_WORDS, in_words, visitor_in, visitor_of
 from pages.probe_panel import line
 
 if TYPE_CHECKING:
@@ -70,30 +70,25 @@ class ReviewPlanActions:
     @in_words
     def set_plan(self, dataset: str, number: int | None, blinded: bool, request: gr.Request) -> Any:
         """Change how the dataset is reviewed."""
-        self._existing(dataset, Role.CURATOR, "set a review plan", request)
+        visitor_in(self._services, request, dataset, Role.CURATOR, "set a review plan")
         self._services.set_review_plan(dataset, reviewers_per_image=number or 1, blinded=blinded)
         return line("The plan is set. Verdicts and images in hand stay.")
 
     @in_words
     def give_back(self, dataset: str, request: gr.Request) -> Any:
         """Let others have what was handed out to the visitor."""
-        visitor = self._existing(dataset, Role.REVIEWER, "give images back", request)
+        visitor = visitor_in(self._services, request, dataset, Role.REVIEWER, "give images back")
         self._services.give_back_assignments(dataset, visitor.name)
         return line("Others may have your images now.")
 
     def settle(self, dataset: str, evt: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
         """Adjudicate one dispute; its row comes back when that is refused."""
         try:
-            visitor = self._existing(dataset, Role.CURATOR, "settle a dispute", request)
+            visitor = visitor_in(self._services, request, dataset, Role.CURATOR, "settle a dispute")
             self._services.adjudicate(dataset, evt.key, visitor.name, evt.deed, expected_version=evt.version)
             return gr.skip(), line("Settled. Undo in the grid takes it back.")
         except DermaFluxError as error:
             return gr.HTML(refused={"key": evt.key, "number": secrets.token_hex(4)}), line(str(error))
-
-    def _existing(self, dataset: str, role: Role, what: str, request: gr.Request) -> Visitor:
-        visitor = visitor_of(self._services, request).require(role, what)
-        self._services.open_dataset(dataset, visitor)
-        return visitor
 
     def _may_compare(self, visitor: Visitor, dataset: str) -> bool:
         """In a blinded dataset figures on few images would say what others said; curators may see them."""

@@ -9,7 +9,7 @@ import gradio as gr
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.roles import Role
 from pages.components.dataset_picker import counts_html
-from pages.page import in_words, visitor_of
+from pages.page import in_words, visitor_in, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -32,15 +32,13 @@ class DatasetActions:
     @in_words
     def counts(self, dataset: str, request: gr.Request) -> str:
         """How many images stand where, as far as the visitor may see it."""
-        visitor = visitor_of(self._services, request).require(Role.VIEWER, "look at a dataset")
-        self._services.open_dataset(dataset, visitor)
+        visitor = visitor_in(self._services, request, dataset, Role.VIEWER, "look at a dataset")
         return counts_html(self._services.counts(dataset, viewer=visitor.name))
 
     @in_words
     def export(self, dataset: str, layout: str, request: gr.Request) -> tuple[str, str]:
         """A zip of the accepted images in the layout asked for: its path, and a line on it."""
-        visitor = visitor_of(self._services, request).require(Role.CURATOR, "export a dataset")
-        self._services.open_dataset(dataset, visitor)
+        visitor_in(self._services, request, dataset, Role.CURATOR, "export a dataset")
         path = self._services.export_zip(dataset, layout)
         return str(path), f"{html.escape(path.name)} is ready. For training splits only."
 

@@ -69,7 +69,9 @@ class EvaluateActions:
         """How the evaluations stand, and the reports in every picker; nothing is sent while nothing has changed."""
         visitor = self._look(request)
         runs = self._services.evaluations(visitor)[:_SHOWN_RUNS]
-        choices = {part.kind: self._services.reports(visitor, part.kind) for part in PARTS}
+        choices = {kind: [] for kind in KINDS}
+        for found in self._services.reports(visitor, *KINDS):
+            choices[found.kind].append(found)
         now = repr((runs, choices))
         if now == seen:
             return [gr.skip()] * (3 + len(PARTS))

@@ -14,7 +14,7 @@ from starlette.requests import HTTPConnection
 
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.domain.records import DISCLAIMER
-from dermaflux.domain.roles import Visitor
+from dermaflux.domain.roles import Role, Visitor
 from pages.admission import admitted_name
 from pages.components.web import plain_html
 
@@ -63,6 +63,13 @@ def visitor_of(services: "Services", request: gr.Request | None) -> Visitor:
     if isinstance(request, HTTPConnection):  # how Gradio's MCP server calls what is not queued
         return services.visitor(admitted_name(request))
     return services.visitor(request.username if request else None)
+
+
+def visitor_in(services: "Services", request: gr.Request | None, dataset: str, role: Role, what: str) -> Visitor:
+    """Who asks to do something in a dataset. Raises NotAllowed below the role, DataNotFound when it is not theirs."""
+    visitor = visitor_of(services, request).require(role, what)
+    services.open_dataset(dataset, visitor)
+    return visitor
 
 
 def disclaimer() -> gr.HTML:

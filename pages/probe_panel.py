@@ -9,7 +9,7 @@ import gradio as gr
 from dermaflux.domain.roles import Role
 from dermaflux.services.records import ProbeRequest, ProbeStep
 from pages.components.web import plain_html
-from pages.page import IN_WORDS, in_words, visitor_of
+from pages.page import IN_WORDS, in_words, visitor_in, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -64,8 +64,7 @@ class ProbeActions:
         self, dataset: str, real: str | None, num_real: int, request: gr.Request
     ) -> Iterator[tuple[Any, Any, Any]]:
         """How far it is, then the answer as a sentence and a table."""
-        visitor = visitor_of(self._services, request).require(Role.CURATOR, "train a head on a dataset")
-        self._services.open_dataset(dataset, visitor)
+        visitor_in(self._services, request, dataset, Role.CURATOR, "train a head on a dataset")
         yield line("Beginning ..."), "", _stop_button(True)
         asked = ProbeRequest(dataset=dataset, real=self._services.real_set(real), num_real=num_real or None)
         for event in self._services.probe(asked):

@@ -12,7 +12,7 @@ from dermaflux.domain.roles import Role, Visitor
 from pages.components.card_view import saliency_note
 from pages.components.dataset_picker import counts_html
 from pages.components.pictures import overlay_uri, picture_uri
-from pages.page import IN_WORDS, QUICK, in_words, visitor_of
+from pages.page import IN_WORDS, QUICK, in_words, visitor_in, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -42,8 +42,7 @@ class ReviewActions:
     @in_words
     def undo(self, dataset: str, request: gr.Request) -> tuple[Any, str]:
         """Take back the visitor's last verdict in the dataset."""
-        visitor = visitor_of(self._services, request).require(Role.REVIEWER, "take back a verdict")
-        self._services.open_dataset(dataset, visitor)
+        visitor = visitor_in(self._services, request, dataset, Role.REVIEWER, "take back a verdict")
         undone = self._services.undo(dataset, visitor.name)
         gr.Info("The last verdict was taken back.", duration=3)
         return gr.HTML(verdicts={undone.image_id: undone.verdict}), self.counts(dataset, request)
@@ -69,8 +68,7 @@ class ReviewActions:
     @in_words
     def counts(self, dataset: str, request: gr.Request) -> str:
         """The counts of a dataset as HTML, as far as the visitor may see them."""
-        visitor = visitor_of(self._services, request).require(Role.VIEWER, "see a dataset")
-        self._services.open_dataset(dataset, visitor)
+        visitor = visitor_in(self._services, request, dataset, Role.VIEWER, "see a dataset")
         return counts_html(self._services.counts(dataset, viewer=visitor.name))
 
 

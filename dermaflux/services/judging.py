@@ -57,7 +57,7 @@ class Judging(Wiring):
     def calibration_note(self) -> str:
         """What is known of how far the classifier's probabilities can be taken at their word; empty if nothing is."""
         try:
-            facts = json.loads((self.settings.models_dir / "classifier" / "config.json").read_text(encoding="utf-8"))
+            facts = json.loads((self.classifier_folder() / "config.json").read_text(encoding="utf-8"))
             val, data = facts["metrics"]["val"], str(facts["data_name"]).partition(",")[0]
             share = val["num_positive"] / val["num_pictures"]
             return (

@@ -24,7 +24,7 @@ from dermaflux.services.records import GenerationJob, ProbeStep
 REAL_FACTS = "real-facts"  # in the data folder: may be deleted, and is then measured again
 NOT_KNOWN = "not known"
 ATTRIBUTES = ("asymmetry", "border", "num_colours", "skin_tone")
-_OPEN = ("waiting", "running")
+_OPEN = ("waiting", "running", "paused")
 _SEED = 0
 
 Place = tuple[str, str]  # diagnosis, column
@@ -159,7 +159,7 @@ class Planning(Generating, Evaluating, Browsing, Probing):
     def _queued(self, user: str, attribute: str, tone: SkinTone | None) -> Counter[Place]:
         number: Counter[Place] = Counter()
         for job in self.jobs(user, limit=100):
-            spec = SamplingRequest.from_dict(job.request).spec if job.state in _OPEN else None
+            spec = SamplingRequest.from_dict(job.request).spec if job.state in _OPEN and job.sweep is None else None
             if spec and (attribute == "skin_tone" or tone is None or spec.skin_tone == tone):
                 number[str(spec.diagnosis), _of_spec(spec, attribute)] += job.total - job.done
         return number

@@ -3,11 +3,13 @@
 A report is what that command prints; one that was made elsewhere is put into data/reports. It knows no figure.
 """
 
+import functools
 import json
 import logging
 import shutil
 import sys
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from dermaflux.services.supervised import (
     request_stop,
     state_of,
 )
+from dermaflux.services.training_folder import parsed_line
 from dermaflux.services.training_runs import Training
 
 log = logging.getLogger(__name__)
@@ -106,8 +109,9 @@ class Reporting(Training, Probing):
         ]
         folder = self.settings.data_dir / REPORTS
         for path in sorted(folder.glob("*.json")):
-            if kind := _kind_of_file(path):
-                made.append(ReportChoice(report_id=f"{REPORTS}/{path.stem}", kind=kind, title=path.stem))
+            with suppress(FileNotFoundError):  # removed since it was listed
+                if kind := _kind_of_file(path, path.stat().st_mtime_ns):
+                    made.append(ReportChoice(report_id=f"{REPORTS}/{path.stem}", kind=kind, title=path.stem))
         return tuple(choice for choice in made if choice.kind in kinds)
 
     def report(self, visitor: Visitor, report_id: str) -> Report:
@@ -124,7 +128,8 @@ class Reporting(Training, Probing):
         found: dict[str, StudyChoice] = {}
         for root in (REPOSITORY / "assets" / STUDIES, self.settings.data_dir / STUDIES):
             for path in sorted(root.glob(f"*/{RESULTS}")):
-                lines = tuple(line for text in path.read_text(encoding="utf-8").splitlines() if (line := _line(text)))
+                texts = path.read_text(encoding="utf-8").splitlines()
+                lines = tuple(line for text in texts if (line := parsed_line(text)))
                 found[path.parent.name] = StudyChoice(name=path.parent.name, num_cells=len(lines), lines=lines)
         return tuple(found.values())
 
@@ -161,8 +166,12 @@ def _read_evaluation(folder: Path) -> EvaluationRun:
     )
 
 
-def _kind_of_file(path: Path) -> str | None:
-    """The kind of a report that somebody put there; None for what is none, so that one file never hides the others."""
+@functools.lru_cache(maxsize=512)
+def _kind_of_file(path: Path, changed_ns: int) -> str | None:
+    """The kind of a report that somebody put there; None for what is none, so that one file never hides the others.
+
+    A report is read once for each time it was changed: pages ask every few seconds.
+    """
     try:
         report = _read_json(path)
     except DataNotFound as error:
@@ -177,11 +186,3 @@ def _read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise DataNotFound(f"The report {path.name} cannot be read ({error}). Make it anew.") from error
     return found if isinstance(found, dict) else {}
-
-
-def _line(text: str) -> dict[str, Any] | None:
-    """A line of results; None for one that a crash tore."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return None

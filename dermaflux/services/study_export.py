@@ -13,6 +13,7 @@ from typing import Any
 from dermaflux.curation.study_records import ItemKind, StudiedAnswer, StudyItem
 from dermaflux.domain.records import DISCLAIMER
 from dermaflux.evaluation.reader_study_report import ReaderStudyReport
+from dermaflux.services.spreadsheet import inert
 from dermaflux.services.study_report import StudyRecords
 
 COLUMNS = (
@@ -60,7 +61,7 @@ def _answers(records: StudyRecords) -> str:
 def _line(one: StudiedAnswer, items: dict[str, StudyItem]) -> tuple[Any, ...]:
     item, answer = items[one.item_id], one.answer
     return (
-        _inert(one.reader), answer.position, item.item_id, item.kind, _truth(item, items), item.diagnosis or "",
+        inert(one.reader), answer.position, item.item_id, item.kind, _truth(item, items), item.diagnosis or "",
         answer.source, answer.confidence, answer.lesion or "", answer.browser_ms, one.server_ms, answer.num_pauses,
         int(answer.zoomed), one.answered_at,
     )  # fmt: skip
@@ -71,11 +72,6 @@ def _truth(item: StudyItem, items: dict[str, StudyItem]) -> str:
         return f"{item.wanted[0]} {item.wanted[1]}"
     shown = items[item.repeats] if item.repeats else item
     return str(ItemKind(shown.kind))
-
-
-def _inert(text: str) -> str:
-    """A name that a spreadsheet takes for a name, whatever it begins with."""
-    return f"'{text}" if text[:1] in "=+-@" else text
 
 
 def _study(records: StudyRecords) -> dict[str, Any]:

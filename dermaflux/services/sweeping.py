@@ -16,6 +16,7 @@ from dermaflux.domain.sweep import Sweep
 from dermaflux.provenance import expected_of
 from dermaflux.services import records
 from dermaflux.services.generating import Generating, record_of, tell_loading
+from dermaflux.services.spreadsheet import inert
 from dermaflux.services.sweep_sheet import SheetCell, sheet_png
 from dermaflux.services.wiring import EXPORTS
 
@@ -113,7 +114,6 @@ def _moved(cell: SamplingRequest, axis: str) -> Any:
 
 def _facts(stored: StoredImage) -> dict[str, Any]:
     made, found = stored.generated, records.assessment_of(stored)
-    caption = str(made["caption"])
     return {
         "image_id": stored.image_id,
         "sha256": stored.sha256,
@@ -128,7 +128,6 @@ def _facts(stored: StoredImage) -> dict[str, Any]:
         "malignant": found.prediction.malignant,
         "operating_point": found.prediction.threshold,
         "refused": found.measurement.refused or found.prediction.refused,
-        # A spreadsheet would run what begins like a formula.
-        "caption": f"'{caption}" if caption[:1] in "=+-@\t\r" else caption,
+        "caption": inert(str(made["caption"])),
         "statement": DISCLAIMER,
     }

@@ -62,7 +62,7 @@ def read_history(folder: Path, max_points: int = _MAX_POINTS) -> list[Line]:
         texts = (folder / HISTORY).read_text(encoding="utf-8").splitlines()
     except FileNotFoundError:
         return []
-    lines = [line for text in texts if (line := _parsed(text)) is not None]
+    lines = [line for text in texts if (line := parsed_line(text)) is not None]
     every = len(lines) // max_points + 1
     return [line for index, line in enumerate(lines) if index % every == 0 or len(line) > 3 or line is lines[-1]]
 
@@ -109,7 +109,7 @@ def _last(folder: Path) -> Line:
             texts = handle.read().decode("utf-8", errors="replace").splitlines()
     except FileNotFoundError:
         return {}
-    return next((line for text in reversed(texts) if isinstance(line := _parsed(text), dict)), {})
+    return next((line for text in reversed(texts) if isinstance(line := parsed_line(text), dict)), {})
 
 
 def _json(path: Path) -> dict[str, Any]:
@@ -119,7 +119,7 @@ def _json(path: Path) -> dict[str, Any]:
         return {}
 
 
-def _parsed(text: str) -> Line | None:
+def parsed_line(text: str) -> Line | None:
     """A line, None for one that is only half written."""
     try:
         return json.loads(text)

@@ -41,7 +41,7 @@ class Settings(BaseSettings):
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
     """auto takes a GPU where there is one."""
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
-    """auto takes float32 on a CPU; int8 is two to three times faster there, after an export of some 20 s at first."""
+    """auto takes float32 on a CPU; int8 is about twice as fast there, after an export of about a minute at first."""
     data_dir: Path = Path("data")
     """Where images, the database and exports are written; made when it is missing."""
     database_url: str | None = None

@@ -1,6 +1,6 @@
 """A Flux transformer that onnxruntime computes on a CPU, in the place of diffusers' own in a pipeline.
 
-int8 is two to three times faster there than torch in fp32, fp32 by a half (docs/benchmarks.md). The blocks are exported
+How much faster that is: docs/benchmarks.md. The blocks are exported
 once for each blend of adapters and kept in a folder under a hash of everything that made them, so that a file is never
 stale; only the latest are kept. It knows no requests and no schedule.
 """
@@ -69,7 +69,7 @@ def with_onnx(
 ) -> FluxPipeline:
     """The same pipeline with its transformer, and the adapters on it now, computed by onnxruntime.
 
-    The first time for a blend the export takes some 20 seconds. Raises StorageNotWritable when the folder cannot be
+    The first time for a blend the export takes about a minute on two cores. Raises StorageNotWritable when the folder cannot be
     written.
     """
     plain = merged(pipe.transformer)
@@ -91,7 +91,7 @@ def export_name(model_sha256: str, adapters: Sequence[Adapter], *, int8: bool) -
 
 
 def _export(plain: Any, path: Path, *, int8: bool) -> None:
-    log.info("exporting the transformer to %s (once, some 20 s)", path.name)
+    log.info("exporting the transformer to %s (once, about a minute)", path.name)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         export_blocks(plain, path, int8=int8)

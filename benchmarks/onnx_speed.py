@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from dermaflux.domain.caption import compose
-from dermaflux.domain.lesion import LesionSpec, typical_colours
+from dermaflux.domain.lesion import Diagnosis, LesionSpec, typical_colours
 from dermaflux.domain.records import SamplingRequest
 from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
 from dermaflux.generation.denoising import decode, denoise, draw_noise
@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     catalogue = ModelCatalogue()
     entry = catalogue.model(NANO)
     pipe = load_pipeline(entry, choose_placement("cpu"))
-    spec = LesionSpec(asymmetry=1.5, border=6, colours=typical_colours(4, "mel"), diagnosis="mel")
+    spec = LesionSpec(asymmetry=1.5, border=6, colours=typical_colours(4, Diagnosis.MEL), diagnosis=Diagnosis.MEL)
     request = catalogue.resolve(SamplingRequest(caption=compose(spec), spec=spec, model=NANO))
     with tempfile.TemporaryDirectory() as name:
         ways: dict[str, Any] = {"torch fp32": pipe}

@@ -69,8 +69,8 @@ def with_onnx(
 ) -> FluxPipeline:
     """The same pipeline with its transformer, and the adapters on it now, computed by onnxruntime.
 
-    The first time for a blend the export takes about a minute on two cores. Raises StorageNotWritable when the folder cannot be
-    written.
+    The first time for a blend the export takes about a minute on two cores. Raises StorageNotWritable when the folder
+    cannot be written.
     """
     plain = merged(pipe.transformer)
     modulations = Modulations(plain)  # before the export takes the network apart

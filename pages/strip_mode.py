@@ -30,7 +30,9 @@ class StripActions(SweepActions):
     """A sweep along one slider, with its curves."""
 
     def said(self, view: SweepView) -> str:
-        """P(malignant) and the measured attribute along the strip, as curves and in words."""
+        """P(malignant) and the measured attribute along the strip, as curves and in words; nothing before an image."""
+        if not view.found:
+            return ""
         columns = view.sweep.columns
         asked = [float(value) for value in columns.values if isinstance(value, (int, float))]
         found = [assessment_of(view.found[i]) if i in view.found else None for i in range(len(asked))]

@@ -35,10 +35,8 @@ class Curve:
 
 
 def strip_curves(attribute: str, headings: Sequence[str], probability: Curve, measured: Curve) -> str:
-    """Both curves and what they say; nothing while no image is done."""
-    if not probability.known and not measured.known:
-        return ""
-    figures = "".join(_figure(curve, headings) for curve in (probability, measured))
+    """The curves of what was found and what they say; in words alone where every image so far was refused."""
+    figures = "".join(_figure(curve, headings) for curve in (probability, measured) if curve.known)
     words = "".join(f"<p>{html.escape(text)}</p>" for text in _words(attribute, headings, probability, measured))
     return f'<div class="df-curves">{figures}<div class="df-curve-words" role="status">{words}</div></div>'
 

@@ -176,6 +176,20 @@ def test_of_several_candidates_one_is_kept_and_says_so(page):
     expect(page.locator("#board .df-zoom dl")).to_contain_text("2 candidates")
 
 
+def test_a_strip_shows_its_curves_as_they_come_and_in_words(page):
+    page.get_by_role("button", name="Model and sampling").click()
+    set_number(page, "steps", 8)
+    page.locator("#mode label", has_text="Strip").click()
+    page.locator("#draw-strip").click()
+    said = page.locator("#strip-said")
+    expect(said.locator("svg")).to_have_count(2)
+    expect(page.locator("#strip-board .df-strip-title")).to_have_text(re.compile("Done"))
+    expect(page.locator("#strip-board .df-card[data-state=done]")).to_have_count(5)
+    expect(said).to_contain_text("P(malignant) along asymmetry from 0 to 2")
+    expect(said).to_contain_text("Measured asymmetry along asymmetry")
+    expect(said).to_contain_text("Not a diagnosis")
+
+
 def test_an_adapter_made_for_few_steps_brings_its_own_settings_and_takes_them_along(page):
     page.get_by_role("button", name="Model and sampling").click()
     steps, contrast = (page.locator(f"#{name} input[type=number]") for name in ("steps", "contrast"))

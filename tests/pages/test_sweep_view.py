@@ -88,13 +88,14 @@ def test_a_strip_says_the_trend_the_figures_and_where_the_operating_point_is_cro
     assert "Measured asymmetry along asymmetry from 0 to 2: too few values to say, 0.1 to 1.9." in shown
 
 
-def test_a_refusal_leaves_a_gap_and_nothing_found_draws_nothing():
+def test_a_refusal_leaves_a_gap_and_where_all_are_refused_words_say_so():
     whole, gap = curves([0.1, 0.2, 0.8]), curves([0.1, None, 0.8])
     assert whole.count("<circle") == gap.count("<circle") + 1
     assert gap.count('class="is-found"') == whole.count('class="is-found"') - 1
     assert curves([None, None, None]).count("refused on every image") == 1
     nothing = Curve(name="P", found=[None], highest=1.0, rho=None)
-    assert strip_curves("asymmetry", ["0"], nothing, nothing) == ""
+    said = strip_curves("asymmetry", ["0"], nothing, nothing)
+    assert said.count("refused on every image") == 2 and "<svg" not in said
 
 
 def test_names_are_escaped():

@@ -38,7 +38,8 @@ class Provenance:
     """How one image was made. `created_at` is ISO 8601 in UTC, `pixels_sha256` the hash of its RGB pixels.
 
     `chosen_from` counts the candidates of which it was the closest to the spec; `contrast_scale` is None without one;
-    `precision` is None for the usual arithmetic.
+    `precision` is None for the usual arithmetic; `speed` names what was done to be faster and may change a pixel
+    (`domain.speed`), `batch` counts the images drawn together; None for nothing and for one drawn alone.
 
     The field names are those of the JSON record inside the file.
     """
@@ -57,6 +58,8 @@ class Provenance:
     chosen_from: int = 1
     contrast_scale: float | None = None
     precision: str | None = None
+    speed: str | None = None
+    batch: int | None = None
     licence: str = ""
     software: str = "DermaFlux"
     version: str = __version__
@@ -91,7 +94,7 @@ class Provenance:
         fields = self.to_dict()
         for name in ("created_at", "version", "statement"):
             del fields[name]
-        for name in ("contrast_scale", "precision"):
+        for name in ("contrast_scale", "precision", "speed", "batch"):
             if fields[name] is None:  # images from before there was such a field keep their hash
                 del fields[name]
         return hashlib.sha256(_json(fields).encode()).hexdigest()
@@ -106,7 +109,10 @@ class Provenance:
 
     @property
     def request(self) -> SamplingRequest:
-        """The request of one image that gives these pixels again. Raises InvalidRequest for a record of bad values."""
+        """The request of one image that gives these pixels again, but for rounding where `speed` or `batch` differ.
+
+        Raises InvalidRequest for a record of bad values.
+        """
         try:
             return SamplingRequest(
                 caption=self.caption,
@@ -138,13 +144,14 @@ def from_generated(generated: GeneratedImage, created_at: datetime | None = None
     moment = (created_at or datetime.now(UTC)).astimezone(UTC)
     return replace(
         expected_of(generated.request, generated.identity, generated.seed),
+        batch=generated.batch if generated.batch > 1 else None,
         created_at=moment.isoformat(timespec="seconds"),
         pixels_sha256=hash_pixels(generated.image),
     )
 
 
 def expected_of(request: SamplingRequest, identity: ModelIdentity, seed: int) -> Provenance:
-    """The record an image of a resolved request will have, but for its time and its pixels."""
+    """The record an image of a resolved request will have when drawn alone, but for its time and its pixels."""
     return Provenance(
         caption=request.caption,
         spec=request.spec,
@@ -160,6 +167,7 @@ def expected_of(request: SamplingRequest, identity: ModelIdentity, seed: int) ->
         chosen_from=request.candidates,
         contrast_scale=request.contrast_scale if request.spec else None,
         precision=identity.precision or None,
+        speed=identity.speed or None,
         licence=identity.licence,
     )
 

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from dermaflux.domain.errors import InvalidRequest
+from dermaflux.domain.speed import Speed, parse_speed
 
 PREFIX = "DERMAFLUX_"
 _REPOSITORY = Path(__file__).resolve().parents[1]
@@ -42,6 +43,8 @@ class Settings(BaseSettings):
     """auto takes a GPU where there is one."""
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     """auto takes float32 on a CPU; int8 is about twice as fast there, after an export of about a minute at first."""
+    speed: str = ""
+    """Ways of drawing faster, with commas between: compile, attention, batch=4, ... (docs/flux_speed.md)."""
     data_dir: Path = Path("data")
     """Where images, the database and exports are written; made when it is missing."""
     database_url: str | None = None
@@ -112,6 +115,17 @@ class Settings(BaseSettings):
         return values
 
     @model_validator(mode="after")
+    def _speed_is_known(self) -> Self:
+        """A mistyped option is refused at the start, not at the first image."""
+        chosen = self.chosen_speed
+        if self.precision == "int8" and chosen.changes_network:
+            raise InvalidRequest(
+                f"DERMAFLUX_PRECISION is int8, which onnxruntime computes, and DERMAFLUX_SPEED is {self.speed!r}, for "
+                "torch. Set one of them only; batch and prompt_cache go with both."
+            )
+        return self
+
+    @model_validator(mode="after")
     def _spaces_only_on_spaces(self) -> Self:
         """Elsewhere log-ins of Spaces are a mock that anybody can pass, with a constant secret."""
         if self.auth == "spaces" and not on_space():
@@ -132,6 +146,11 @@ class Settings(BaseSettings):
             raise InvalidRequest(
                 f"{name} is {first['input']!r}: {first['msg']}. Change or unset it."
             ) from None
+
+    @property
+    def chosen_speed(self) -> Speed:
+        """The options of `speed`. Raises InvalidRequest."""
+        return parse_speed(self.speed)
 
     @property
     def resolved_database_url(self) -> str:

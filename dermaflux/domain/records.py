@@ -104,6 +104,7 @@ class ModelIdentity:
     """Which weights made an image: names and content hashes, so that the image can be traced.
 
     precision: empty for the usual arithmetic, "int8" where the weights were quantised, which changes the pixels.
+    speed: the options of `domain.speed` that may change a pixel; empty for none.
     """
 
     model: str
@@ -112,6 +113,7 @@ class ModelIdentity:
     adapter_sha256: str | None = None
     licence: str = ""
     precision: str = ""
+    speed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,7 +130,8 @@ class StepPreview:
 class GeneratedImage:
     """One finished sample with all that is needed to make it again.
 
-    `request` holds resolved values (no None for steps, guidance, contrast, size); `seed` is this image's own.
+    `request` holds resolved values (no None for steps, guidance, contrast, size); `seed` is this image's own;
+    `batch` counts the images drawn together, which changes how numbers are rounded.
     """
 
     image: "Image.Image"
@@ -137,6 +140,7 @@ class GeneratedImage:
     request: SamplingRequest
     identity: ModelIdentity
     seconds: float
+    batch: int = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,4 @@
-"""What a LoRA file says of how to sample with it: steps, guidance and contrast, for one distilled to few steps.
+"""What a LoRA file says of how to sample with it: its text length; steps and scales of one distilled to few steps.
 
 Only the header is read, no weights and no torch. A file that says nothing leaves the model's own defaults.
 """
@@ -11,18 +11,20 @@ from safetensors import SafetensorError, safe_open
 from dermaflux.domain.contrast import CONTRAST_RANGE
 from dermaflux.domain.errors import ModelNotAvailable
 from dermaflux.domain.records import MAX_GUIDANCE_SCALE, MAX_STEPS
+from dermaflux.generation.facts import MAX_TEXT_TOKENS
 
-STEPS_KEY = "dermaflux.sampling_steps"
+STEPS_KEY, TEXT_TOKENS_KEY = "dermaflux.sampling_steps", "dermaflux.text_tokens"
 GUIDANCE_KEY, CONTRAST_KEY = "dermaflux.guidance_scale", "dermaflux.contrast_scale"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdapterFacts:
-    """Steps 1..100, guidance 0..20 and contrast 0..10 that the LoRA was made for; None where it says nothing."""
+    """Steps 1..100, guidance 0..20, contrast 0..10 and text tokens 1..512 that the LoRA was made for; None unsaid."""
 
     num_steps: int | None = None
     guidance_scale: float | None = None
     contrast_scale: float | None = None
+    text_tokens: int | None = None
 
 
 def read_adapter_facts(path: Path) -> AdapterFacts:
@@ -32,14 +34,19 @@ def read_adapter_facts(path: Path) -> AdapterFacts:
             header = handle.metadata() or {}
     except (SafetensorError, OSError) as error:
         raise ModelNotAvailable(f"The adapter {path} cannot be read: {error}. Give a .safetensors file.") from error
-    steps = _number(path, header, STEPS_KEY, (1, MAX_STEPS))
-    if steps is not None and not steps.is_integer():
-        raise ModelNotAvailable(f"The adapter {path} states {STEPS_KEY} {steps}, not a whole number. Export it anew.")
     return AdapterFacts(
-        num_steps=None if steps is None else int(steps),
+        num_steps=_whole(path, header, STEPS_KEY, MAX_STEPS),
+        text_tokens=_whole(path, header, TEXT_TOKENS_KEY, MAX_TEXT_TOKENS),
         guidance_scale=_number(path, header, GUIDANCE_KEY, (0.0, MAX_GUIDANCE_SCALE)),
         contrast_scale=_number(path, header, CONTRAST_KEY, CONTRAST_RANGE),
     )
+
+
+def _whole(path: Path, header: dict[str, str], key: str, most: int) -> int | None:
+    number = _number(path, header, key, (1, most))
+    if number is not None and not number.is_integer():
+        raise ModelNotAvailable(f"The adapter {path} states {key} {number}, not a whole number. Export it anew.")
+    return None if number is None else int(number)
 
 
 def _number(path: Path, header: dict[str, str], key: str, within: tuple[float, float]) -> float | None:

@@ -17,6 +17,7 @@ from torch import nn
 from dermaflux.domain.blend import AdapterUse
 from dermaflux.domain.errors import AdapterNotApplied, DermaFluxError, InvalidRequest
 from dermaflux.generation.adapter_files import LayerSizes, LoraPair, pairs_of, read_adapter_file
+from dermaflux.generation.adapter_place import keep_place, put_in_place
 from dermaflux.generation.catalogue import AdapterEntry, ModelCatalogue
 from dermaflux.generation.hub import download_adapter
 from dermaflux.generation.weights import sha256_of_file
@@ -24,6 +25,7 @@ from dermaflux.generation.weights import sha256_of_file
 log = logging.getLogger(__name__)
 
 _SLOT = "dermaflux_"  # and the beginning of the file's hash: one slot of peft for each file
+_PLACE = f"{_SLOT}place"  # or one slot for whatever is worn, where compiled code must stay as it is
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +64,9 @@ def wear(pipe: FluxPipeline, adapters: Sequence[Adapter]) -> int:
     cannot be read; the pipeline is then bare.
     """
     transformer = pipe.transformer
+    _refuse_fused(transformer, adapters)
+    if _PLACE in worn(transformer):
+        return _exchange(transformer, adapters)
     wanted = {adapter.slot: adapter for adapter in adapters}
     _take_off(transformer, [slot for slot in worn(transformer) if slot not in wanted])
     try:
@@ -74,6 +79,14 @@ def wear(pipe: FluxPipeline, adapters: Sequence[Adapter]) -> int:
     if wanted:
         transformer.set_adapters(list(wanted), [adapter.weight for adapter in wanted.values()])
     return sum(f".{slot}.weight" in name for name, _ in transformer.named_parameters() for slot in wanted)
+
+
+def keep_a_place_for_adapters(transformer: FluxTransformer2DModel, rank: int) -> None:
+    """From now on adapters are exchanged without changing the network: `wear` copies them to where zeros lie now.
+
+    On a bare transformer only, before it is compiled. rank: the largest that all adapters of a blend have together.
+    """
+    keep_place(transformer, _PLACE, layer_sizes(transformer), rank)
 
 
 def worn(transformer: FluxTransformer2DModel) -> list[str]:
@@ -94,6 +107,28 @@ def _locate(entry: AdapterEntry) -> Path:
     return download_adapter(entry.source, entry.file) if entry.is_hub else Path(entry.source)
 
 
+def _refuse_fused(transformer: nn.Module, adapters: Sequence[Adapter]) -> None:
+    """Fused, a network reads copies of the q, k and v weights, and a LoRA on them changes nothing at all."""
+    if adapters and any(getattr(module, "fused_projections", False) for module in transformer.modules()):
+        raise AdapterNotApplied(
+            f"The projections of the model are fused, so {adapters[0].path.name} would act on q, k and v without "
+            "effect. Unfuse them first."
+        )
+
+
+def _exchange(transformer: FluxTransformer2DModel, adapters: Sequence[Adapter]) -> int:
+    """What `wear` does where a place is kept."""
+    sizes = layer_sizes(transformer)
+    try:
+        blend = [(adapter.weight, pairs_of(read_adapter_file(adapter.path), sizes)) for adapter in adapters]
+        state = put_in_place(transformer, _PLACE, sizes, blend)
+    except DermaFluxError:
+        put_in_place(transformer, _PLACE, sizes, [])
+        raise
+    _check_applied(transformer, state, _PLACE, " and ".join(adapter.path.name for adapter in adapters))
+    return sum(2 * len(pairs) for _, pairs in blend)
+
+
 def _put_on(transformer: FluxTransformer2DModel, adapter: Adapter) -> None:
     pairs = pairs_of(read_adapter_file(adapter.path), layer_sizes(transformer))
     state = _peft_state(pairs, transformer.dtype)
@@ -103,7 +138,7 @@ def _put_on(transformer: FluxTransformer2DModel, adapter: Adapter) -> None:
             transformer.load_lora_adapter(state, prefix=None, adapter_name=adapter.slot)  # type: ignore[arg-type] - no prefix
     except (ValueError, RuntimeError, KeyError) as error:
         raise AdapterNotApplied(f"The adapter {adapter.path.name} was refused by peft: {error}.") from error
-    _check_applied(transformer, state, adapter)
+    _check_applied(transformer, state, adapter.slot, adapter.path.name)
     log.info("applied %d tensors of %s", len(state), adapter.path.name)
 
 
@@ -123,16 +158,16 @@ def _peft_state(pairs: dict[str, LoraPair], dtype: torch.dtype) -> dict[str, tor
     return state
 
 
-def _check_applied(transformer: nn.Module, state: dict[str, torch.Tensor], adapter: Adapter) -> None:
+def _check_applied(transformer: nn.Module, state: dict[str, torch.Tensor], slot: str, names: str) -> None:
     present = dict(transformer.named_parameters())
     missing = [
         key
         for key, tensor in state.items()
-        if (found := present.get(key.replace(".weight", f".{adapter.slot}.weight"))) is None
+        if (found := present.get(key.replace(".weight", f".{slot}.weight"))) is None
         or not torch.equal(found.detach().cpu().to(tensor.dtype), tensor)
     ]
     if missing:
         raise AdapterNotApplied(
-            f"Only {len(state) - len(missing)} of {len(state)} tensors of {adapter.path.name} reached the model; "
+            f"Only {len(state) - len(missing)} of {len(state)} tensors of {names} reached the model; "
             f"the first that did not: {', '.join(missing[:3])}."
         )

@@ -1,4 +1,8 @@
-"""Turns captions into text embeddings and remembers the latest, so that a repeated caption skips the encoders."""
+"""Turns captions into text embeddings and remembers the latest, so that a repeated caption skips the encoders.
+
+One encoder belongs to one pipeline and one text length, so that a caption alone names an embedding: adapters that touch
+text encoders are refused (`adapter_files`).
+"""
 
 from collections import OrderedDict
 from dataclasses import dataclass
@@ -7,7 +11,7 @@ import torch
 from diffusers import FluxPipeline
 from torch import Tensor
 
-_NUM_REMEMBERED = 32  # with T5-XXL one caption is 4 MB
+NUM_REMEMBERED = 32  # with T5-XXL one caption is 4 MB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,9 +26,10 @@ class PromptEmbedding:
 class PromptEncoder:
     """The pipeline's two text encoders with a cache of the latest captions. Longer text is cut, never refused."""
 
-    def __init__(self, pipe: FluxPipeline, num_tokens: int) -> None:
+    def __init__(self, pipe: FluxPipeline, num_tokens: int, num_remembered: int = NUM_REMEMBERED) -> None:
+        self.num_tokens = num_tokens
         self._pipe = pipe
-        self._num_tokens = num_tokens
+        self._num_remembered = num_remembered
         self._latest: OrderedDict[str, PromptEmbedding] = OrderedDict()
 
     @torch.no_grad()
@@ -34,10 +39,11 @@ class PromptEncoder:
             self._latest.move_to_end(caption)
             return self._latest[caption]
         tokens, pooled, ids = self._pipe.encode_prompt(
-            caption, None, max_sequence_length=self._num_tokens
+            caption, None, max_sequence_length=self.num_tokens
         )
         assert tokens is not None and pooled is not None  # a caption was given
-        self._latest[caption] = PromptEmbedding(tokens=tokens, pooled=pooled, ids=ids)
-        if len(self._latest) > _NUM_REMEMBERED:
+        embedding = PromptEmbedding(tokens=tokens, pooled=pooled, ids=ids)
+        self._latest[caption] = embedding
+        if len(self._latest) > self._num_remembered:
             self._latest.popitem(last=False)
-        return self._latest[caption]
+        return embedding

@@ -1,25 +1,26 @@
 """Samples images from a request, yielding a preview at every step: the one door to the base models.
 
-Each image is sampled alone from its own seed, so that image i of a request equals a request of one image with seed + i.
-It knows no jobs, no store and no pages.
+Each image is sampled from its own seed, alone unless `Speed.batch` says otherwise, so that image i of a request equals
+a request of one image with seed + i. It knows no jobs, no store and no pages.
 """
 
 import gc
 import logging
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 import torch
-from diffusers import FluxPipeline
 
-from dermaflux.domain.errors import Cancelled, InvalidRequest, ModelNotAvailable
+from dermaflux.domain.errors import InvalidRequest, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest, StepPreview
+from dermaflux.domain.speed import NO_SPEED, Speed
+from dermaflux.generation import speed as speeding
+from dermaflux.generation.adapter_facts import read_adapter_facts
 from dermaflux.generation.adapters import Adapter, locate_adapters, wear
 from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
-from dermaflux.generation.denoising import decode, denoise, draw_noise
+from dermaflux.generation.drawing import LoadedModel, draw, identity_of, raise_if
 from dermaflux.generation.loading import (
     INT8,
     OnLoad,
@@ -31,7 +32,6 @@ from dermaflux.generation.loading import (
 )
 from dermaflux.generation.previews import Previewer, load_latent_rgb
 from dermaflux.generation.prompts import PromptEncoder
-from dermaflux.generation.steering import guidance_of
 from dermaflux.generation.threads import fitting_threads
 from dermaflux.generation.weights import sha256_of_folder
 
@@ -43,21 +43,6 @@ _LOCK_POLL_SECONDS = 0.1
 def never() -> bool:
     """The should_stop of a caller who never stops."""
     return False
-
-
-@dataclass(slots=True, kw_only=True)
-class _LoadedModel:
-    """A pipeline in memory and what is on it now."""
-
-    entry: ModelEntry
-    pipe: FluxPipeline
-    sha256: str
-    encoder: PromptEncoder
-    previewer: Previewer
-    adapters: tuple[Adapter, ...] = ()
-    sampling: FluxPipeline | None = None
-    """What samples: the pipeline, or the same with its transformer in onnxruntime; None when it must be made anew."""
-    precision: str = ""
 
 
 class Generator:
@@ -74,12 +59,14 @@ class Generator:
         device: str = "auto",
         precision: str = "auto",
         exports_dir: Path | None = None,
+        speed: Speed = NO_SPEED,
     ) -> None:
         self.catalogue = catalogue or ModelCatalogue()
         self._exports_dir = exports_dir
         self._device = device
         self._precision = precision
-        self._loaded: _LoadedModel | None = None
+        self._speed = speed
+        self._loaded: LoadedModel | None = None
         self._turn = threading.Lock()
 
     @classmethod
@@ -90,9 +77,10 @@ class Generator:
         catalogue: ModelCatalogue | None = None,
         device: str = "auto",
         precision: str = "auto",
+        speed: Speed = NO_SPEED,
     ) -> "Generator":
         """A generator with that model already in memory. Raises as `stream` does."""
-        generator = cls(catalogue, device=device, precision=precision)
+        generator = cls(catalogue, device=device, precision=precision, speed=speed)
         with generator._turn:
             generator._exchange(generator.catalogue.model(model))
         return generator
@@ -100,8 +88,9 @@ class Generator:
     def stream(
         self, request: SamplingRequest, should_stop: Callable[[], bool] = never, on_load: OnLoad = unheard
     ) -> Iterator[StepPreview | GeneratedImage]:
-        """For each image num_steps previews, then the image. Nothing is sampled until it is iterated.
+        """For each image num_steps previews, then the image; of images drawn together (`Speed.batch`) in turn.
 
+        Nothing is sampled until it is iterated.
         should_stop is asked between steps, and between the parts of a model that must be loaded, of which on_load
         hears. Raises at once what the catalogue's `resolve` raises; while iterating Cancelled, and ModelNotAvailable
         or AdapterNotApplied from loading. Closing the iterator stops the sampling.
@@ -112,8 +101,8 @@ class Generator:
         """Which weights draw a request: read off the files, so that nothing is loaded. Raises as `stream` does."""
         entry = self.catalogue.model(request.model)
         adapters = locate_adapters(self.catalogue, request.adapters)
-        identity = _identity(entry, sha256_of_folder(locate(entry)), request, adapters)
-        return replace(identity, precision=self._precision_of(entry, adapters))
+        identity = identity_of(entry, sha256_of_folder(locate(entry)), request, adapters)
+        return replace(identity, precision=self._precision_of(entry, adapters), speed=self._speed_of(adapters))
 
     def warm_up(self, model: str | None = None) -> None:
         """One step of a model (None: the one in memory, else nano), so that the first user need not wait."""
@@ -130,16 +119,17 @@ class Generator:
         self, request: SamplingRequest, should_stop: Callable[[], bool], on_load: OnLoad
     ) -> Iterator[StepPreview | GeneratedImage]:
         while not self._turn.acquire(timeout=_LOCK_POLL_SECONDS):
-            _raise_if(should_stop())
+            raise_if(should_stop())
         try:
-            _raise_if(should_stop())
+            raise_if(should_stop())
             loaded = self._exchange(self.catalogue.model(request.model), _stoppable(on_load, should_stop))
             self._wear(loaded, request)
             self._choose_arithmetic(loaded)
             _check_size(loaded, request)
             with fitting_threads(loaded.pipe.transformer):
-                for index in range(request.num_images):
-                    yield from _sample(loaded, request, index, should_stop)
+                for first in range(0, request.num_images, self._speed.batch):
+                    together = range(first, min(first + self._speed.batch, request.num_images))
+                    yield from draw(loaded, request, together, should_stop)
         except torch.OutOfMemoryError as error:
             raise ModelNotAvailable(
                 f"The device ran out of memory at {request.size_px} px. Choose a smaller size or a smaller model."
@@ -147,7 +137,7 @@ class Generator:
         finally:
             self._turn.release()
 
-    def _exchange(self, entry: ModelEntry, on_load: OnLoad = unheard) -> _LoadedModel:
+    def _exchange(self, entry: ModelEntry, on_load: OnLoad = unheard) -> LoadedModel:
         """The model of that entry in memory, the former one dropped first: two may not fit.
 
         One that this machine can never hold is refused before that, so that the former goes on working.
@@ -164,12 +154,14 @@ class Generator:
         check_room(folder, placement)
         self._drop()
         pipe = load_pipeline(entry, placement, folder, told)
+        if self._precision != INT8:  # else onnxruntime computes, and has its own ways
+            speeding.prepare(pipe, self._speed)
         told("ready; the first image takes longer than the next ones", 0, 0)
-        self._loaded = _LoadedModel(
+        self._loaded = LoadedModel(
             entry=entry,
             pipe=pipe,
             sha256=sha256_of_folder(folder),
-            encoder=PromptEncoder(pipe, entry.text_tokens),
+            encoder=PromptEncoder(pipe, entry.text_tokens, self._speed.prompt_cache),
             previewer=Previewer(pipe, load_latent_rgb(folder)),
         )
         return self._loaded
@@ -180,15 +172,23 @@ class Generator:
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
 
-    def _wear(self, loaded: _LoadedModel, request: SamplingRequest) -> None:
+    def _wear(self, loaded: LoadedModel, request: SamplingRequest) -> None:
         """Exactly the adapters of the request on the pipeline."""
         wanted = locate_adapters(self.catalogue, request.adapters)
         if wanted != loaded.adapters:
             loaded.adapters, loaded.sampling = (), None  # what wear leaves behind when it raises
-            wear(loaded.pipe, wanted)
-            loaded.adapters = wanted
+            speeding.bare(loaded.pipe, self._speed)
+            try:
+                wear(loaded.pipe, wanted)
+                loaded.adapters = wanted
+            finally:
+                speeding.suit(loaded.pipe, self._speed, with_adapters=bool(loaded.adapters))
+        loaded.speed = self._speed_of(wanted)
+        num_tokens = _text_tokens(loaded.entry, wanted)
+        if num_tokens != loaded.encoder.num_tokens:
+            loaded.encoder = PromptEncoder(loaded.pipe, num_tokens, self._speed.prompt_cache)
 
-    def _choose_arithmetic(self, loaded: _LoadedModel) -> None:
+    def _choose_arithmetic(self, loaded: LoadedModel) -> None:
         """int8 where it was measured to do no harm, exact onnxruntime for what else int8 was asked for, else torch."""
         if loaded.sampling is not None:
             return
@@ -206,83 +206,32 @@ class Generator:
     def _precision_of(self, entry: ModelEntry, adapters: Sequence[Adapter]) -> str:
         return INT8 if self._precision == INT8 and entry.int8_checked and not adapters else ""
 
-
-def _sample(
-    loaded: _LoadedModel, request: SamplingRequest, index: int, should_stop: Callable[[], bool]
-) -> Iterator[StepPreview | GeneratedImage]:
-    """One image: its previews, then itself. `seconds` counts our own work, not the caller's between steps."""
-    assert (
-        request.size_px is not None
-        and request.num_steps is not None
-        and request.guidance_scale is not None
-    )
-    _raise_if(should_stop())
-    began, away = time.perf_counter(), 0.0
-    assert loaded.sampling is not None
-    identity = _identity(loaded.entry, loaded.sha256, request, loaded.adapters)
-    pipe, seed, size_px = loaded.sampling, request.seed + index, request.size_px
-    state = None
-    noise = draw_noise(pipe, seed, size_px)
-    guidance = guidance_of(request, loaded.encoder, distilled=loaded.entry.distilled_guidance)
-    for state in denoise(pipe, guidance, noise, size_px, request.num_steps):
-        _check_finite(state.clean, request)
-        picture = loaded.previewer.picture(state.clean, size_px)
-        left = time.perf_counter()
-        yield StepPreview(
-            image_index=index, step=state.step, num_steps=state.num_steps, image=picture
-        )
-        away += time.perf_counter() - left
-        _raise_if(should_stop())
-    assert state is not None
-    image = decode(pipe, state.latents, size_px)
-    yield GeneratedImage(
-        image=image,
-        image_index=index,
-        seed=seed,
-        request=request,
-        identity=replace(identity, precision=loaded.precision),
-        seconds=time.perf_counter() - began - away,
-    )
+    def _speed_of(self, adapters: Sequence[Adapter]) -> str:
+        if self._precision == INT8:
+            return ""
+        device = choose_placement(self._device, self._precision).device
+        return speeding.recorded(self._speed, device, with_adapters=bool(adapters))
 
 
-def _identity(
-    entry: ModelEntry, sha256: str, request: SamplingRequest, adapters: Sequence[Adapter]
-) -> ModelIdentity:
-    return ModelIdentity(
-        model=entry.name,
-        model_sha256=sha256,
-        adapter=request.adapter,
-        adapter_sha256=",".join(adapter.sha256 for adapter in adapters) or None,
-        licence=entry.licence,
-    )
+def _text_tokens(entry: ModelEntry, adapters: Sequence[Adapter]) -> int:
+    """The text length of the first adapter that states one, else the model's own: what it learned with."""
+    stated = (read_adapter_facts(adapter.path).text_tokens for adapter in adapters)
+    return next((number for number in stated if number is not None), entry.text_tokens)
 
 
 def _stoppable(on_load: OnLoad, should_stop: Callable[[], bool]) -> OnLoad:
     """Says how far a load is, and stops it there when that is wanted."""
 
     def told(doing: str, done: int, total: int) -> None:
-        _raise_if(should_stop())
+        raise_if(should_stop())
         on_load(doing, done, total)
 
     return told
 
 
-def _check_finite(latents: torch.Tensor, request: SamplingRequest) -> None:
-    if not torch.isfinite(latents).all():
-        raise ModelNotAvailable(
-            f"The model {request.model!r} gave no finite picture at guidance {request.guidance_scale:g}. Lower the "
-            "guidance or the adapter weight; if it stays so, the weights are damaged."
-        )
-
-
-def _check_size(loaded: _LoadedModel, request: SamplingRequest) -> None:
+def _check_size(loaded: LoadedModel, request: SamplingRequest) -> None:
     multiple = loaded.pipe.vae_scale_factor * 2
     if request.size_px % multiple:  # type: ignore[operator] - resolved
         raise InvalidRequest(
             f"size_px is {request.size_px}; {request.model!r} makes multiples of {multiple}."
         )
-
-
-def _raise_if(stopped: bool) -> None:
-    if stopped:
-        raise Cancelled("The generation was stopped. Images finished before are kept.")

@@ -1,7 +1,7 @@
 """Generation as a job: queue it, do it on a worker's thread here or in another process, follow it from any page.
 
-The handler streams: previews to followers, then each finished image judged, stored and shown. A job that rested or was
-given back goes on behind its last finished image.
+The handler streams: previews to followers, then each finished image judged, stored and shown while the next one is
+drawn. A job that rested or was given back goes on behind its last finished image.
 """
 
 import logging
@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from dermaflux.domain.errors import DataNotFound, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, SamplingRequest, StepPreview
 from dermaflux.services import records
+from dermaflux.services.behind import OneBehind
 from dermaflux.services.making import Making
 from dermaflux.services.resuming import from_image, pace_key
 from dermaflux.services.wiring import Once
@@ -147,15 +149,21 @@ class Generating(Making):
         first, told = self._num_kept(job, context), tell_loading(context)
         if first > job.done:  # the worker before died between an image and its count
             context.progress(first, request.num_images, 0.0)
-        with closing(from_image(request, first, lambda rest: self.generate(rest, context.should_stop, told))) as stream:
+        images = from_image(request, first, lambda rest: self.generate(rest, context.should_stop, told))
+        with OneBehind() as behind, closing(images) as stream:
             for event in stream:
+                behind.check()
                 if isinstance(event, StepPreview):
                     context.publish(Update(key=event.image_index, data=event))
                 else:
-                    sampled_at = time.monotonic()
-                    self._keep(event, job, context)
-                    worked_seconds = event.seconds + time.monotonic() - sampled_at
-                    context.progress(event.image_index + 1, request.num_images, worked_seconds)
+                    behind.put(partial(self._finish, event, job, context))
+
+    def _finish(self, generated: GeneratedImage, job: "Job", context: "JobContext") -> None:
+        """Keep an image and say so; runs behind, while the next one is drawn, so that the slower of both counts."""
+        began = time.monotonic()
+        self._keep(generated, job, context)
+        worked_seconds = max(generated.seconds, time.monotonic() - began)
+        context.progress(generated.image_index + 1, job.total, worked_seconds)
 
     def _num_kept(self, job: "Job", context: "JobContext") -> int:
         """How many of the images that an earlier run finished are still there; what was removed is drawn again."""

@@ -143,6 +143,7 @@ class Wiring:
             device=self.settings.device,
             precision=self.settings.precision,
             exports_dir=self.settings.data_dir / ONNX_EXPORTS,
+            speed=self.settings.chosen_speed,
         )
 
     def _build_measurer(self) -> "Measurer":

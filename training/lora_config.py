@@ -6,6 +6,7 @@ from typing import Literal
 
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Diagnosis, choice
+from dermaflux.generation.facts import MAX_TEXT_TOKENS
 from training.precision import check_precision
 from training.trackers import check_trackers
 
@@ -44,6 +45,8 @@ class LoraRun:
     caption_dropout: float = 0.1
     num_wordings: int = 4
     """Captions a picture, each in other words; every one is encoded once, before training."""
+    text_tokens: int | None = None
+    """T5 tokens of a caption, here and wherever the LoRA is used, which its file says; without it the base's own."""
     loss_weighting: Literal["none", "sigma_sqrt", "cosmap"] = "none"
     ema_decay: float = 0.99
     eval_every: int = 100
@@ -72,6 +75,8 @@ class LoraRun:
         for field in counts:
             if getattr(self, field) < 1:
                 raise InvalidRequest(f"{field} is {getattr(self, field)}. Give 1 or more.")
+        if self.text_tokens is not None and not 1 <= self.text_tokens <= MAX_TEXT_TOKENS:
+            raise InvalidRequest(f"text_tokens is {self.text_tokens}; give 1 to {MAX_TEXT_TOKENS}.")
         self._check_shape()
         for field in ("caption_dropout", "ema_decay"):
             if not 0 <= getattr(self, field) < 1:

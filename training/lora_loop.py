@@ -59,7 +59,7 @@ class LoraTrainer:
         return self.lora.step
 
     def train_step(self) -> float:
-        """One optimiser step over `accumulate_steps` batches; their mean loss on this process."""
+        """One optimiser step over `accumulate_steps` batches of every process; their mean loss, the same on all."""
         run, total = self.run, 0.0
         for micro in range(run.accumulate_steps):
             generator = self._generator(micro)
@@ -77,7 +77,11 @@ class LoraTrainer:
                 self.optimizer.step()
                 self.optimizer.zero_grad(set_to_none=True)
         self.lora.stepped()
-        return total
+        return self._mean_of_processes(total)
+
+    def any_process(self, here: bool) -> bool:
+        """Whether something is so on any of the processes; they must leave a run at the same step, or one waits."""
+        return self._mean_of_processes(float(here)) > 0
 
     def averaged(self) -> AbstractContextManager[None]:
         """For a while the adapter holds the averaged weights."""
@@ -104,6 +108,12 @@ class LoraTrainer:
         if state is not None:
             self.lora.load(state)
         return state is not None
+
+    def _mean_of_processes(self, value: float) -> float:
+        if self.accelerator.num_processes == 1:
+            return value
+        found: Any = self.accelerator.reduce(torch.tensor(value, device=self.accelerator.device), reduction="mean")
+        return float(found)
 
     def _mean_loss(self, batches: list[Batch], noises: list[Tensor], time: float) -> float:
         losses = [

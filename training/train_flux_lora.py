@@ -15,7 +15,7 @@ import sys
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -99,6 +99,7 @@ def _train(run: LoraRun) -> Path:
 
 def prepare(run: LoraRun, entry: ModelEntry, accelerator: Accelerator) -> Prepared:
     """Read and encode everything, put the LoRA on; the text encoders are given back."""
+    entry = replace(entry, text_tokens=run.text_tokens or entry.text_tokens)
     precision = "bfloat16" if accelerator.mixed_precision == "bf16" else "float32"
     pipeline = load_pipeline(entry, choose_placement(_first_place(run, accelerator), precision))
     transformer: Any = pipeline.transformer
@@ -148,6 +149,7 @@ def _read(run: LoraRun, split: Split) -> tuple[CaptionedPictures, ...]:
 def _facts(run: LoraRun, entry: ModelEntry) -> dict[str, Any]:
     return {
         "base": entry.name,
+        "text_tokens": entry.text_tokens,
         "rank": run.rank,
         "alpha": run.alpha,
         "classes": ",".join(run.diagnoses) or "all",
@@ -175,7 +177,7 @@ def _run_steps(trainer: LoraTrainer, prober: Prober | None) -> None:
             loss = trainer.train_step()
             bar.update()
             _record(trainer, prober, {"loss": loss, "seconds": round(time.monotonic() - began, 2)})
-            if stop():
+            if trainer.any_process(stop()):
                 trainer.save()
                 log.warning("stopped at step %d; the same command goes on from there", trainer.step)
                 raise KeyboardInterrupt

@@ -5,16 +5,24 @@ A cell is an image like any other: judged, stored, open to verdicts. A job that 
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest
-from dermaflux.domain.records import DISCLAIMER, SamplingRequest, StepPreview, StoredImage
+from dermaflux.domain.records import (
+    DISCLAIMER,
+    GeneratedImage,
+    SamplingRequest,
+    StepPreview,
+    StoredImage,
+)
 from dermaflux.domain.sweep import Sweep
 from dermaflux.provenance import expected_of
 from dermaflux.services import records
+from dermaflux.services.behind import OneBehind
 from dermaflux.services.generating import Generating, record_of, tell_loading
 from dermaflux.services.spreadsheet import inert
 from dermaflux.services.sweep_sheet import SheetCell, sheet_png
@@ -69,28 +77,40 @@ class Sweeping(Generating):
         return {**super()._handlers(), SWEEP: self._do_sweep}
 
     def _do_sweep(self, job: "Job", context: "JobContext") -> None:
-        cells = Sweep.from_dict(job.payload).cells()
-        for index, cell in enumerate(cells):
-            if context.should_stop():
-                raise Cancelled("The sweep was stopped. Cells finished before are kept.")
-            if (known := self._drawn_before(cell)) is not None:
-                self._show(known.image_id, index, context)
-            else:
-                self._draw_cell(cell, index, job, context)
-            context.progress(index + 1, len(cells))
+        with OneBehind() as behind:
+            for index, cell in enumerate(Sweep.from_dict(job.payload).cells()):
+                behind.check()
+                if context.should_stop():
+                    raise Cancelled("The sweep was stopped. Cells finished before are kept.")
+                if (known := self._drawn_before(cell)) is not None:
+                    keep = partial(self._show, known.image_id, index, context)
+                else:
+                    drawn = self._draw_cell(cell, index, context, behind)
+                    keep = partial(self._keep, drawn, job, context)
+                behind.put(partial(_end_cell, keep, index, job.total, context))
 
-    def _draw_cell(self, cell: SamplingRequest, index: int, job: "Job", context: "JobContext") -> None:
+    def _draw_cell(
+        self, cell: SamplingRequest, index: int, context: "JobContext", behind: OneBehind
+    ) -> GeneratedImage:
         from dermaflux.jobs import Update
 
+        placed: StepPreview | GeneratedImage | None = None
         for event in self.generate(cell, context.should_stop, tell_loading(context)):
+            behind.check()
             placed = replace(event, image_index=index)
             if isinstance(placed, StepPreview):
                 context.publish(Update(key=index, data=placed))
-            else:
-                self._keep(placed, job, context)
+        assert isinstance(placed, GeneratedImage), "a request of one image ends with it"
+        return placed
 
     def _drawn_before(self, cell: SamplingRequest) -> StoredImage | None:
         return self._store().drawn_before(expected_of(cell, self._generator().identity(cell), cell.seed))
+
+
+def _end_cell(keep: Callable[[], None], index: int, total: int, context: "JobContext") -> None:
+    """Keep a cell and say so, while the next one is drawn."""
+    keep()
+    context.progress(index + 1, total)
 
 
 def _table(sweep: Sweep, images: Sequence[StoredImage]) -> str:

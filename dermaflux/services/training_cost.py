@@ -72,7 +72,7 @@ def lora_parts(size: BaseSize, values: Mapping[str, Any], *, on_gpu: bool) -> di
     base = size.transformer * weight_bytes / _GB
     state = 14 if values["optimizer"] == "adamw8bit" else 20  # weight, gradient, two moments, average
     adapter = size.lora_a_rank * values["rank"] * state / _GB
-    tokens = (values["size_px"] // 16) ** 2 + size.text_tokens
+    tokens = (values["size_px"] // 16) ** 2 + (values.get("text_tokens") or size.text_tokens)
     block = tokens * size.channels * _KEPT_BYTES * (width / 2) * values["batch_size"] / _GB
     kept = block * size.num_blocks
     if values["gradient_checkpointing"]:  # each block's input, and one block in full

@@ -14,8 +14,10 @@ import torch
 from accelerate import Accelerator
 from diffusers import FluxTransformer2DModel
 from safetensors import safe_open
+from safetensors.torch import load_file
 
 from dermaflux.domain.errors import DataNotFound, InvalidRequest, ModelNotAvailable
+from dermaflux.generation.adapter_facts import read_adapter_facts
 from dermaflux.generation.adapter_files import kohya_modules
 from dermaflux.generation.adapters import Adapter, wear
 from dermaflux.generation.catalogue import entry_of_folder
@@ -156,14 +158,21 @@ def test_a_run_that_fails_says_so_in_its_folder(run):
     assert status.state == "failed" and "none.csv" in status.why
 
 
+def command_of(run, launch=()):
+    """The command line of a run."""
+    fields = ("name", "base", "data_dir", "measured", "runs_dir", "size_px", "rank", "alpha", "num_steps", "batch_size",
+              "accumulate_steps", "eval_every", "save_every", "num_val", "warmup_steps", "num_wordings", "precision",
+              "device", "probe_every")  # fmt: skip
+    command = [sys.executable, *launch, "-m", "training.train_flux_lora", "smoke", "--diagnoses"]
+    for field in fields:
+        command += [f"--{field.replace('_', '-')}", str(getattr(run, field))]
+    return command
+
+
 @pytest.mark.slow
 def test_a_killed_program_goes_on_with_the_same_losses(run, repository):
     train(replace(run, name="whole", num_steps=40))
-    command = [sys.executable, "-m", "training.train_flux_lora", "smoke", "--name", "killed", "--num-steps", "40"]
-    for field in ("base", "data_dir", "measured", "runs_dir", "size_px", "rank", "alpha", "batch_size", "eval_every",
-                  "save_every", "num_val", "warmup_steps", "num_wordings", "precision", "device"):  # fmt: skip
-        command += [f"--{field.replace('_', '-')}", str(getattr(run, field))]
-    command += ["--diagnoses"]
+    command = command_of(replace(run, name="killed", num_steps=40))
     history = run.runs_dir / "killed" / "history.jsonl"
     with subprocess.Popen(command, cwd=repository, stderr=subprocess.DEVNULL) as program:
         while program.poll() is None and not (history.is_file() and len(history.read_text().splitlines()) > 12):
@@ -225,3 +234,36 @@ def test_a_tracker_that_is_not_installed_is_refused(run, monkeypatch):
 def test_what_cannot_be_trained_is_refused_by_name(run, change):
     with pytest.raises(InvalidRequest, match=next(iter(change))):
         replace(run, **change)
+
+
+def test_the_text_length_is_one_in_training_in_the_probes_and_in_use(run, tmp_path):
+    short = replace(run, text_tokens=12)
+    trainer = trainer_of(short)
+    assert trainer.material.train.draw(2, 0.5, torch.Generator()).tokens.shape[1] == 12
+    assert trainer_of(run).material.train.first(1)[0].tokens.shape[1] == 64, "the base's own, without another"
+    assert read_adapter_facts(train(short)).text_tokens == 12
+    with pytest.raises(InvalidRequest, match="text_tokens is 600"):
+        replace(run, text_tokens=600)
+
+
+def history(run):
+    return [json.loads(line) for line in (run.folder / "history.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.slow
+def test_two_processes_learn_what_one_learns_with_the_same_global_batch(run, repository):
+    alone, shared = replace(run, name="alone", accumulate_steps=2), replace(run, name="shared")
+    train(alone)
+    launch = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29519")
+    done = subprocess.run(
+        command_of(shared, launch), cwd=repository, capture_output=True, text=True, check=False, timeout=280
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    one, two = history(alone), history(shared)
+    assert [line["step"] for line in two] == [1, 2, 3, 4, 5, 6], "one process writes"
+    assert [line["loss"] for line in two] == pytest.approx([line["loss"] for line in one], abs=1e-5)
+    for a, b in zip(one, two, strict=True):
+        assert b.get("val_mean") == pytest.approx(a.get("val_mean"), abs=1e-5)
+    weights = [load_file(r.folder / f"{r.name}.safetensors") for r in (alone, shared)]
+    assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-3) for name in weights[0])
+    assert status_of(shared.folder).state == "done"

@@ -86,19 +86,11 @@ class RandomFlux:
 
     def vae(self) -> AutoencoderKL:
         """The decoder of 16 channels."""
-        return self._made(
-            4,
-            lambda: AutoencoderKL(
-                **self.config.vae,
-                down_block_types=("DownEncoderBlock2D",) * 4,
-                up_block_types=("UpDecoderBlock2D",) * 4,
-                latent_channels=16,
-                use_quant_conv=False,
-                use_post_quant_conv=False,
-                scaling_factor=0.3611,
-                shift_factor=0.1159,
-            ),
-        )
+        blocks = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
+        plain = {"latent_channels": 16, "use_quant_conv": False, "use_post_quant_conv": False}
+        scale = {"scaling_factor": 0.3611, "shift_factor": 0.1159}
+        config: Mapping[str, Any] = {**self.config.vae, **blocks, **plain, **scale}
+        return self._made(4, lambda: AutoencoderKL(**config))
 
     def scheduler(self) -> FlowMatchEulerDiscreteScheduler:
         """FLUX.1-dev's schedule."""

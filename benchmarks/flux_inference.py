@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import diffusers
 import numpy as np
 import torch
 import tyro
@@ -99,9 +100,10 @@ class InferenceOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawn:
-    """Pictures of one batch, and the seconds from the start to the first preview and to the last picture."""
+    """Pictures of one batch with their latents, and the seconds to the first preview and to the last picture."""
 
     images: list[Image.Image]
+    latents: torch.Tensor
     first_preview: float
     seconds: float
 
@@ -116,7 +118,7 @@ class Bench:
         self._made = RandomFlux(TINY if options.tiny else FLUX_DEV, placement.device, placement.dtype)
         self._encoders = self._made.text_encoders()
         self._descriptor = LesionDescriptor.load(options.models_dir / "descriptor")
-        self._references: dict[bool, list[Image.Image]] = {}
+        self._references: dict[bool, list[Drawn]] = {}
 
     def measure(self, speed: Speed, rows: MeasuredRows, add: Callable[[Row], None]) -> None:
         """The figures of a way, one kind after the other."""
@@ -124,12 +126,12 @@ class Bench:
             add({"options": recorded(speed, self.device, with_adapters=bool(speed.hotswap)) or "none"})
             add({"cold_s": self._draw(pipe, [_WARM_SEEDS], captions=1).seconds})
             add({"first_preview_s": self._draw(pipe, [_WARM_SEEDS], captions=2).first_preview})
-            images = self._pictures(pipe)
+            drawn = self._pictures(pipe)
             for batch in self.options.batches:
                 if rows.has_time:
                     add(self._rate(pipe, batch))
         del pipe  # before another is made
-        add(self._errors(images, speed))
+        add(self._errors(drawn, speed))
 
     def _rate(self, pipe: Any, batch: int) -> Row:
         """Images a second, the share of what arithmetic allows, and the memory, of a batch."""
@@ -150,24 +152,27 @@ class Bench:
             row[f"share_{batch}"] = batch * options.num_steps * flops / seconds / (ceiling * 1e12)
         return row
 
-    def _errors(self, images: list[Image.Image], speed: Speed) -> Row:
-        """How far the pictures are from eager ones: PSNR in dB, and 1 - cosine of the descriptor's vectors."""
+    def _errors(self, drawn: list[Drawn], speed: Speed) -> Row:
+        """How far all is from eager: PSNR in dB, 1 - cosine of the descriptor's vectors, relative error of latents."""
         with_lora, eager = bool(speed.hotswap), Speed(hotswap=speed.hotswap)
         if speed == eager:
-            self._references[with_lora] = images
+            self._references[with_lora] = drawn
         if with_lora not in self._references:
             with self._pipeline(eager) as pipe:
                 self._references[with_lora] = self._pictures(pipe)
         expected = self._references[with_lora]
-        near = self._descriptor.embed(images) * self._descriptor.embed(expected)
+        images, wanted = ([one.images[0] for one in some] for some in (drawn, expected))
+        near = (self._descriptor.embed(images) * self._descriptor.embed(wanted)).sum(axis=1)
+        latents, exact = (torch.cat([one.latents.float() for one in some]) for some in (drawn, expected))
         return {
-            "psnr_db": statistics.fmean(psnr(a, b) for a, b in zip(images, expected, strict=True)),
-            "feature_distance": float(1 - near.sum(axis=1).mean()),
+            "psnr_db": statistics.fmean(psnr(a, b) for a, b in zip(images, wanted, strict=True)),
+            "feature_distance": float(1 - near.mean()),
+            "latent_error": float((latents - exact).norm() / exact.norm()),
         }
 
-    def _pictures(self, pipe: Any) -> list[Image.Image]:
+    def _pictures(self, pipe: Any) -> list[Drawn]:
         """One by one, so that every way is asked alike."""
-        return [self._draw(pipe, [_SEEDS + index]).images[0] for index in range(self.options.error_images)]
+        return [self._draw(pipe, [_SEEDS + index]) for index in range(self.options.error_images)]
 
     @contextmanager
     def _pipeline(self, speed: Speed) -> Iterator[Any]:
@@ -200,7 +205,7 @@ class Bench:
                 first_preview = self._now() - began
         assert state is not None
         images = decode_all(pipe, state.latents, options.size_px)
-        return Drawn(images=images, first_preview=first_preview, seconds=self._now() - began)
+        return Drawn(images=images, latents=state.latents, first_preview=first_preview, seconds=self._now() - began)
 
     def _now(self) -> float:
         if self.device.type == "cuda":
@@ -227,7 +232,7 @@ def run(options: InferenceOptions) -> str:
     """Measure what is missing; the table as Markdown."""
     if options.tiny:
         options = replace(
-            options, size_px=min(options.size_px, 64), num_steps=min(options.num_steps, 3), text_tokens=16,
+            options, size_px=min(options.size_px, 64), num_steps=min(options.num_steps, 8), text_tokens=16,
             batches=tuple(batch for batch in options.batches if batch <= 4), rounds=1,
         )  # fmt: skip
     rows = MeasuredRows(options.out, options.settings, options.minutes)
@@ -237,13 +242,14 @@ def run(options: InferenceOptions) -> str:
     kinds = {"images_s": "images/s at {}", "share": "share of the ceiling at {}", "peak_gb": "peak GB at {}"}
     columns = {f"{kind}_{batch}": text.format(batch) for kind, text in kinds.items() for batch in options.batches}
     columns |= {"first_preview_s": "first preview s", "cold_s": "first image s", "psnr_db": "PSNR dB"}
-    columns |= {"feature_distance": "feature distance", "options": "in effect"}
+    columns |= {"feature_distance": "feature distance", "latent_error": "latents off by", "options": "in effect"}
     return markdown(columns, rows.rows)
 
 
 @program
 def main() -> None:
     """The command line."""
+    diffusers.utils.logging.set_verbosity_error()  # captions are cut on purpose
     sys.stdout.write(run(tyro.cli(InferenceOptions, description=__doc__)) + "\n")
 
 

@@ -19,6 +19,7 @@ from transformers import CLIPTextConfig, CLIPTextModel, T5Config, T5EncoderModel
 
 from dermaflux.generation.nano import NanoConfig, build_nano_pipeline
 
+_CONTRAST = 0.5  # standard deviation of pixels in -1..1
 CORPUS = ["a dermoscopic image of a melanoma, asymmetric in one axis, with dark brown, red and black colours"]
 
 
@@ -85,12 +86,16 @@ class RandomFlux:
         return self._made(3, lambda: FluxTransformer2DModel(**self.config.transformer, guidance_embeds=True))
 
     def vae(self) -> AutoencoderKL:
-        """The decoder of 16 channels."""
+        """The decoder of 16 channels, its contrast that of pictures: on grey ones no error would be seen."""
         blocks = {"down_block_types": ("DownEncoderBlock2D",) * 4, "up_block_types": ("UpDecoderBlock2D",) * 4}
         plain = {"latent_channels": 16, "use_quant_conv": False, "use_post_quant_conv": False}
         scale = {"scaling_factor": 0.3611, "shift_factor": 0.1159}
         config: Mapping[str, Any] = {**self.config.vae, **blocks, **plain, **scale}
-        return self._made(4, lambda: AutoencoderKL(**config))
+        vae = self._made(4, lambda: AutoencoderKL(**config))
+        with torch.no_grad():
+            decoded = vae.decode(torch.randn(1, 16, 8, 8, device=self.device, dtype=self.dtype)).sample
+            vae.decoder.conv_out.weight.mul_(_CONTRAST / decoded.std())
+        return vae
 
     def scheduler(self) -> FlowMatchEulerDiscreteScheduler:
         """FLUX.1-dev's schedule."""
@@ -114,4 +119,4 @@ class RandomFlux:
                 network = make()
         finally:
             torch.set_default_dtype(before)
-        return network.to(self.device, self.dtype).eval().requires_grad_(False)
+        return torch.nn.Module.to(network, self.device, self.dtype).eval().requires_grad_(False)

@@ -35,6 +35,17 @@ def test_the_random_architecture_is_flux_dev():
     assert sum(weight.numel() for weight in transformer.parameters()) == 11_901_408_320
 
 
+@pytest.mark.slow
+def test_an_error_is_seen_in_every_measure(tmp_path, tiny_models):
+    bench = flux_inference.Bench(
+        InferenceOptions(out=tmp_path / "out.json", size_px=64, num_steps=4, text_tokens=16, error_images=2,
+                         tiny=True, device="cpu", models_dir=tiny_models)
+    )  # fmt: skip
+    with bench._pipeline(parse_speed("first_block_cache=1")) as pipe:
+        found = bench._errors(bench._pictures(pipe), parse_speed("first_block_cache=1"))
+    assert found["psnr_db"] < 60 and found["feature_distance"] > 0 and found["latent_error"] > 1e-3
+
+
 def test_every_way_is_one_that_can_be_chosen():
     assert all(parse_speed(line).text for name, line in WAYS.items() if name != "eager")
     with pytest.raises(InvalidRequest, match="Choose among eager, "):
@@ -55,6 +66,7 @@ def test_ways_are_measured_kept_and_not_measured_again(tmp_path, tiny_models):
         assert rows[way]["whole"] and rows[way]["images_s_2"] > 0 and rows[way]["share_1"] > 0
     assert rows["first_block_cache"]["options"] == "first_block_cache=0.08"
     assert "pip install torchao" in rows["fp8"]["refused"] and "pip install torchao" in table
+    assert rows["eager"]["latent_error"] == 0
     before = out.read_text()
     assert flux_inference.run(options) == table and out.read_text() == before
     with pytest.raises(InvalidRequest, match="other settings"):

@@ -176,13 +176,15 @@ class Generator:
         """Exactly the adapters of the request on the pipeline."""
         wanted = locate_adapters(self.catalogue, request.adapters)
         if wanted != loaded.adapters:
+            before = {adapter.sha256 for adapter in loaded.adapters}
             loaded.adapters, loaded.sampling = (), None  # what wear leaves behind when it raises
             speeding.bare(loaded.pipe, self._speed)
             try:
                 wear(loaded.pipe, wanted)
                 loaded.adapters = wanted
             finally:
-                speeding.suit(loaded.pipe, self._speed, with_adapters=bool(loaded.adapters))
+                now = {adapter.sha256 for adapter in loaded.adapters}
+                speeding.suit(loaded.pipe, self._speed, with_adapters=bool(now), exchanged=now != before)
         loaded.speed = self._speed_of(wanted)
         num_tokens = _text_tokens(loaded.entry, wanted)
         if num_tokens != loaded.encoder.num_tokens:

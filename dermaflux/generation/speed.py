@@ -66,12 +66,15 @@ def bare(pipe: FluxPipeline, speed: Speed) -> None:
         pipe.transformer.unfuse_qkv_projections()
 
 
-def suit(pipe: FluxPipeline, speed: Speed, *, with_adapters: bool) -> None:
-    """What fits the adapters that are on now: projections are fused without any, and code for others is forgotten."""
+def suit(pipe: FluxPipeline, speed: Speed, *, with_adapters: bool, exchanged: bool) -> None:
+    """What fits the adapters that are on now; exchanged: others than before, not only at another strength.
+
+    Projections are fused without any, and code that was compiled for others is forgotten.
+    """
     if speed.fuse_qkv and not with_adapters:
         pipe.transformer.fuse_qkv_projections()
-    if speed.is_compiled and not speed.hotswap:
-        # Each set of layers and weights is code of its own; after eight torch gives up, with fullgraph as an error.
+    if exchanged and speed.is_compiled and not speed.hotswap:
+        # Each set of layers is code of its own; after eight torch gives up, with whole graphs by an error.
         torch.compiler.reset()
 
 

@@ -107,8 +107,9 @@ def test_a_cache_of_steps_skips_blocks_and_forgets_the_sample_before(fresh, cach
     first = sample(fresh, 8, guidance=guidance)
     assert 1 <= len(calls) <= most < 8
     assert not torch.equal(first, exact)
-    stopped = denoise(fresh, guidance, draw_noise(fresh, 2, 64), 64, 8)
-    for _ in range(3):
+    other = replace(guidance, caption=PromptEncoder(fresh, 24).encode("a benign nevus of light brown colour"))
+    stopped = denoise(fresh, other, draw_noise(fresh, 1, 64), 64, 8)
+    for _ in range(3):  # of the same noise, so that the first-block cache would take up its thread
         next(stopped)
     stopped.close()
     assert torch.equal(sample(fresh, 8, guidance=guidance), first)
@@ -172,7 +173,7 @@ def test_adapters_are_exchanged_without_compiling_anything_again(fresh, catalogu
     assert compiled
     for blend in ([one], [two], [replace(one, weight=0.4), replace(two, weight=-1.5)], [], [two]):
         assert wear(fresh, blend) == wear(plain, blend)
-        suit(fresh, Speed(compile=True, hotswap=8), with_adapters=bool(blend))
+        suit(fresh, Speed(compile=True, hotswap=8), with_adapters=bool(blend), exchanged=True)
         assert torch.allclose(sample(fresh), sample(plain), atol=1e-4), blend
     assert len(graphs) == compiled
 
@@ -197,12 +198,16 @@ def test_what_does_not_fit_the_place_is_refused_and_leaves_it_empty(fresh, lora,
 
 @pytest.mark.slow
 def test_without_a_place_many_adapters_still_compile(fresh, lora):
-    speed, file = Speed(compile=True), Adapter.of_file(lora("a"))
+    speed, layers = Speed(compile=True), ((Q,), (K,), (Q, K), ("transformer_blocks.0.ff.net.2",))
+    files = [Adapter.of_file(lora(f"a{number}", some)) for number, some in enumerate(layers)]
     prepare(fresh, speed, backend="eager")
     with torch._dynamo.config.patch(recompile_limit=2):
         for weight in (0.1, 0.2, 0.3, 0.4):
-            wear(fresh, [replace(file, weight=weight)])
-            suit(fresh, speed, with_adapters=True)
+            wear(fresh, [replace(files[0], weight=weight)])
+            sample(fresh, 1)
+        for file in files:
+            wear(fresh, [file])
+            suit(fresh, speed, with_adapters=True, exchanged=True)
             sample(fresh, 1)
 
 

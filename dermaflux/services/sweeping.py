@@ -5,12 +5,13 @@ A cell is an image like any other: judged, stored, open to verdicts. A job that 
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest
+from dermaflux.domain.errors import Cancelled, DataNotFound, DermaFluxError, InvalidRequest
 from dermaflux.domain.records import DISCLAIMER, SamplingRequest, StepPreview, StoredImage
 from dermaflux.domain.sweep import Sweep
 from dermaflux.provenance import expected_of
@@ -69,14 +70,16 @@ class Sweeping(Generating):
         return {**super()._handlers(), SWEEP: self._do_sweep}
 
     def _do_sweep(self, job: "Job", context: "JobContext") -> None:
-        cells = Sweep.from_dict(job.payload).cells()
+        sweep = Sweep.from_dict(job.payload)
+        cells = sweep.cells()
         for index, cell in enumerate(cells):
             if context.should_stop():
                 raise Cancelled("The sweep was stopped. Cells finished before are kept.")
             if (known := self._drawn_before(cell)) is not None:
                 self._show(known.image_id, index, context)
             else:
-                self._draw_cell(cell, index, job, context)
+                with _named(sweep.title(index)):
+                    self._draw_cell(cell, index, job, context)
             context.progress(index + 1, len(cells))
 
     def _draw_cell(self, cell: SamplingRequest, index: int, job: "Job", context: "JobContext") -> None:
@@ -91,6 +94,18 @@ class Sweeping(Generating):
 
     def _drawn_before(self, cell: SamplingRequest) -> StoredImage | None:
         return self._store().drawn_before(expected_of(cell, self._generator().identity(cell), cell.seed))
+
+
+@contextmanager
+def _named(title: str) -> Iterator[None]:
+    """Whatever ends a cell says which: else who drew 64 would have to guess."""
+    try:
+        yield
+    except Cancelled:
+        raise
+    except DermaFluxError as error:
+        error.args = (f"{title}: {error}",)
+        raise
 
 
 def _table(sweep: Sweep, images: Sequence[StoredImage]) -> str:

@@ -29,7 +29,8 @@ from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import HAM_DIAGNOSES, LesionSpec
 from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest, Split
 from dermaflux.generation.catalogue import ModelCatalogue, ModelEntry
-from dermaflux.generation.loading import choose_placement, load_parts
+from dermaflux.generation.loading import load_parts
+from dermaflux.generation.placement import choose_placement
 from dermaflux.generation.weights import sha256_of_folder
 from dermaflux.provenance import from_generated, png_bytes
 from training.flow_model import FlowModel

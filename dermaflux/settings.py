@@ -42,7 +42,7 @@ class Settings(BaseSettings):
     """auto takes a GPU where there is one."""
     precision: Literal["auto", "float32", "bfloat16", "int8"] = "auto"
     """auto takes float32 on a CPU; int8 is about twice as fast there, after an export of about a minute at first."""
-    memory: Literal["auto", "8gb", "12gb", "16gb", "24gb", "32gb", "48gb", "80gb"] = "auto"
+    memory: Literal["auto", "8gb", "12gb", "16gb", "24gb", "48gb", "80gb"] = "auto"
     """On a CUDA GPU: how a large model is held (docs/flux.md). auto takes the best that fits into what is free."""
     data_dir: Path = Path("data")
     """Where images, the database and exports are written; made when it is missing."""

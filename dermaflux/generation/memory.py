@@ -5,6 +5,7 @@ weights: 15 % while a picture of 1024 px is decoded (FLUX.1-dev in bfloat16: 31.
 derekl35/diffusers-quantization-benchmarks), 5 % while texts are encoded or a step is made (reckoned, not measured).
 """
 
+import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -53,7 +54,6 @@ PRESETS = (
     # A quarter to spare: other programs, blends of large LoRAs, several texts a step. The next row only moves T5.
     Preset(name="80gb", keeps=Keeps.ALL, spare=0.25),
     Preset(name="48gb", keeps=Keeps.ALL_BUT_T5),
-    Preset(name="32gb", keeps=Keeps.ONE_PART),
     Preset(name="24gb", keeps=Keeps.ALL, transformer=(FP8, INT8), t5=NF4),
     Preset(name="16gb", keeps=Keeps.ALL_BUT_T5, transformer=(NF4,), t5=NF4),
     Preset(name="12gb", keeps=Keeps.ONE_PART, transformer=(NF4,), t5=NF4),
@@ -86,8 +86,21 @@ class Plan:
 
     def __str__(self) -> str:
         """As the log and the page say it."""
-        held = "the weights are whole" if not self.precision else f"the transformer is in {self.precision}"
+        few_bits = f"the transformer is in {self.transformer}, T5 in {self.t5}"
+        held = few_bits if self.precision else "the weights are whole"
         return f"memory preset {self.preset}: {held}, {self.keeps}; {self.gpu_bytes / _GB:.1f} GB at most"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Room:
+    """How much there is: on the GPU, and in the machine (all of it, whatever else is open)."""
+
+    gpu_bytes: float
+    host_bytes: float = math.inf
+
+    def holds(self, plan: Plan, spare: float = 0.0) -> bool:
+        """Whether a plan fits, with that share of the GPU left over."""
+        return plan.gpu_bytes <= self.gpu_bytes * (1 - spare) and plan.host_bytes <= self.host_bytes
 
 
 def installed_formats() -> frozenset[str]:
@@ -110,57 +123,56 @@ def plan_of(preset: Preset, sizes: Sizes, bytes_a_number: float, installed: Coll
     whole = {name: size.num_bytes(bytes_a_number) for name, size in sizes.items()}
     return Plan(
         preset=preset.name, transformer=transformer, t5=preset.t5, keeps=preset.keeps,
-        gpu_bytes=_on_gpu(preset.keeps, held, sum(whole.values()), sizes, bytes_a_number),
+        gpu_bytes=_on_gpu(plan, held, sizes, bytes_a_number),
         host_bytes=max(_in_machine(preset.keeps, held), *whole.values()),
     )  # fmt: skip
 
 
 def choose_plan(
-    sizes: Sizes, bytes_a_number: float, free_bytes: float, word: str = AUTO, installed: Collection[str] | None = None
+    sizes: Sizes, bytes_a_number: float, room: Room, word: str = AUTO, installed: Collection[str] | None = None
 ) -> Plan:
-    """The plan of the preset of that name, or (auto) the best that fits into what is free on the GPU.
+    """The plan of the preset of that name, or (auto) the best that fits.
 
     Raises InvalidRequest for an unknown word; ModelNotAvailable when nothing fits, the preset does not, or its library
     is not installed, saying what would do.
     """
     formats = installed_formats() if installed is None else installed
-    if word not in (AUTO, *(preset.name for preset in PRESETS)):
+    if word not in (AUTO, *_names()):
         raise InvalidRequest(f"The memory preset {word!r} is not known. Choose {_listed((AUTO, *_names()))}.")
-    fitting = [plan for preset in PRESETS if (plan := _fitting(preset, sizes, bytes_a_number, free_bytes, formats))]
+    plans = {preset: plan_of(preset, sizes, bytes_a_number, formats) for preset in PRESETS}
+    fitting = [plan for preset, plan in plans.items() if plan and room.holds(plan, preset.spare)]
     if word == AUTO:
         if not fitting:
-            raise ModelNotAvailable(_nothing_fits(sizes, bytes_a_number, free_bytes, formats))
+            raise ModelNotAvailable(_nothing_fits(sizes, bytes_a_number, room, formats))
         return fitting[0]
     preset = next(preset for preset in PRESETS if preset.name == word)
-    plan = plan_of(preset, sizes, bytes_a_number, formats)
+    plan = plans[preset]
     if plan is None:
         raise ModelNotAvailable(f"The memory preset {word} holds weights in few bits: {_to_install(preset)}.")
-    if plan.gpu_bytes > free_bytes:
+    if not room.holds(plan):
         others = f"Set DERMAFLUX_MEMORY to auto or {fitting[0].preset}" if fitting else "Choose a smaller model"
-        raise ModelNotAvailable(f"The {plan}, but {free_bytes / _GB:.1f} GB are free on the GPU. {others}.")
+        raise ModelNotAvailable(f"The {plan}. {_against(plan, room)}. {others}.")
     return plan
 
 
-def _fitting(
-    preset: Preset, sizes: Sizes, bytes_a_number: float, free_bytes: float, formats: Collection[str]
-) -> Plan | None:
-    plan = plan_of(preset, sizes, bytes_a_number, formats)
-    return plan if plan and plan.gpu_bytes <= free_bytes * (1 - preset.spare) else None
-
-
-def _on_gpu(keeps: Keeps, held: Mapping[str, float], whole: float, sizes: Sizes, bytes_a_number: float) -> float:
+def _on_gpu(plan: Plan, held: Mapping[str, float], sizes: Sizes, bytes_a_number: float) -> float:
     """The most at one time: while texts are encoded, while steps are made, while the picture is decoded."""
+    whole = sum(size.num_bytes(bytes_a_number) for size in sizes.values())
     step, decoding = whole * _STEP_SHARE, whole * _DECODING_SHARE
     transformer, t5 = held["transformer"], held["text_encoder_2"]
     small = sum(held.values()) - transformer - t5
-    if keeps is Keeps.ALL:
+    if plan.keeps is Keeps.ALL:
         return transformer + t5 + small + decoding
-    if keeps is Keeps.ALL_BUT_T5:
-        return transformer + small + max(t5 + step, decoding)
-    if keeps is Keeps.ONE_PART:
+    if plan.keeps is Keeps.ALL_BUT_T5:
+        encoding = _streamed(sizes["text_encoder_2"], bytes_a_number) if plan.t5 == WHOLE else t5
+        return transformer + small + max(encoding + step, decoding)
+    if plan.keeps is Keeps.ONE_PART:
         return max(transformer + step, t5 + step, held["vae"] + decoding)
-    blocks = _BLOCKS_AT_ONCE * sizes["transformer"].largest_block + sizes["transformer"].elsewhere
-    return small + max(blocks * bytes_a_number + step, decoding)
+    return small + max(_streamed(sizes["transformer"], bytes_a_number) + step, decoding)
+
+
+def _streamed(size: PartSize, bytes_a_number: float) -> float:
+    return (_BLOCKS_AT_ONCE * size.largest_block + size.elsewhere) * bytes_a_number
 
 
 def _in_machine(keeps: Keeps, held: Mapping[str, float]) -> float:
@@ -170,22 +182,32 @@ def _in_machine(keeps: Keeps, held: Mapping[str, float]) -> float:
     return held["text_encoder_2"] if keeps is Keeps.ALL_BUT_T5 else sum(held.values())
 
 
-def _nothing_fits(sizes: Sizes, bytes_a_number: float, free_bytes: float, formats: Collection[str]) -> str:
-    whole = sum(size.num_bytes(bytes_a_number) for size in sizes.values())
+def _nothing_fits(sizes: Sizes, bytes_a_number: float, room: Room, formats: Collection[str]) -> str:
     plans = [plan for preset in PRESETS if (plan := plan_of(preset, sizes, bytes_a_number, formats))]
     least = min(plans, key=lambda plan: plan.gpu_bytes)
+    advice = "Close other programs, or choose"
     for preset in PRESETS:
-        if plan_of(preset, sizes, bytes_a_number, formats) is None and _fitting(
-            preset, sizes, bytes_a_number, free_bytes, BYTES_IN_LAYERS.keys() | {WHOLE}
-        ):
+        plan = plan_of(preset, sizes, bytes_a_number, {WHOLE, *BYTES_IN_LAYERS})
+        if plan and room.holds(plan, preset.spare):
             advice = f"The preset {preset.name} would fit: {_to_install(preset)}. Or choose"
             break
-    else:
-        advice = "Close other programs, or choose"
+    whole = sum(size.num_bytes(bytes_a_number) for size in sizes.values())
     return (
-        f"The model has {whole / _GB:.1f} GB of weights and needs {least.gpu_bytes / _GB:.1f} GB on the GPU even in "
-        f"memory preset {least.preset}, but {free_bytes / _GB:.1f} GB are free. {advice} a smaller model, such as nano."
+        f"The model has {whole / _GB:.1f} GB of weights and does not fit even in memory preset {least.preset}. "
+        f"{_against(least, room)}. {advice} a smaller model, such as nano."
     )
+
+
+def _against(plan: Plan, room: Room) -> str:
+    """What a plan needs against what there is, where that is too little."""
+    needs = []
+    if plan.gpu_bytes > room.gpu_bytes:
+        needs.append(f"{plan.gpu_bytes / _GB:.1f} GB on the GPU, where {room.gpu_bytes / _GB:.1f} GB are free")
+    if plan.host_bytes > room.host_bytes:
+        needs.append(f"{plan.host_bytes / _GB:.1f} GB in the machine, which has {room.host_bytes / _GB:.1f} GB")
+    if not needs:
+        return f"It needs {plan.gpu_bytes / _GB:.1f} GB on the GPU and some to spare"
+    return f"It needs {' and '.join(needs)}"
 
 
 def _to_install(preset: Preset) -> str:

@@ -1,6 +1,7 @@
 """Where a pipeline runs, in which number format, whether it fits there, and the moving of it. It loads no files."""
 
 import logging
+import math
 import os
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from diffusers.hooks.group_offloading import _is_group_offload_enabled
 from torch import nn
 
 from dermaflux.domain.errors import InvalidRequest, ModelNotAvailable
-from dermaflux.generation.memory import AUTO, WHOLE, Keeps, Plan, Sizes, choose_plan
+from dermaflux.generation.memory import AUTO, WHOLE, Keeps, Plan, Room, Sizes, choose_plan
 from dermaflux.generation.quantising import quantise
 
 log = logging.getLogger(__name__)
@@ -77,19 +78,23 @@ def check_room(sizes: Sizes, placement: Placement, preset: str = AUTO) -> None:
 
     What is free at the moment plays no part: another model may still be in the way.
     """
-    on_gpu = placement.device.type == "cuda"
-    needed = sum(size.num_bytes(placement.dtype.itemsize) for size in sizes.values())
-    if on_gpu:
+    if placement.device.type == "cuda":
         whole = torch.cuda.get_device_properties(placement.device).total_memory
-        needed = choose_plan(sizes, placement.dtype.itemsize, whole, preset).host_bytes
-    if hasattr(os, "sysconf"):  # not on Windows: leave it to the loader
-        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-        if needed > memory:
-            why = "" if on_gpu or torch.cuda.is_available() else "no GPU was found, and "
-            raise ModelNotAvailable(
-                f"The model takes {needed / 1e9:.0f} GB of memory, but {why}this machine has {memory / 1e9:.0f} GB. "
-                "Choose a smaller model, such as nano."
-            )
+        choose_plan(sizes, placement.dtype.itemsize, Room(gpu_bytes=whole, host_bytes=_memory_bytes()), preset)
+        return
+    needed = sum(size.num_bytes(placement.dtype.itemsize) for size in sizes.values())
+    if needed > (memory := _memory_bytes()):
+        why = "" if torch.cuda.is_available() else "no GPU was found, and "
+        raise ModelNotAvailable(
+            f"The model takes {needed / 1e9:.0f} GB of memory, but {why}this machine has {memory / 1e9:.0f} GB. "
+            "Choose a smaller model, such as nano."
+        )
+
+
+def _memory_bytes() -> float:
+    if not hasattr(os, "sysconf"):  # Windows: leave it to the loader
+        return math.inf
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def plan_for(sizes: Sizes, placement: Placement, preset: str = AUTO) -> Plan:
@@ -102,7 +107,8 @@ def plan_for(sizes: Sizes, placement: Placement, preset: str = AUTO) -> Plan:
             log.info("memory presets are for CUDA GPUs: on %s the weights stay whole", placement.device)
         return Plan()
     free_bytes, _ = torch.cuda.mem_get_info(placement.device)
-    plan = choose_plan(sizes, placement.dtype.itemsize, free_bytes, preset)
+    room = Room(gpu_bytes=free_bytes, host_bytes=_memory_bytes())
+    plan = choose_plan(sizes, placement.dtype.itemsize, room, preset)
     log.info("%s, of %.1f GB that are free", plan, free_bytes / 1e9)
     return plan
 
@@ -131,17 +137,17 @@ def settle(network: nn.Module, part: str, plan: Plan, device: torch.device) -> N
 
 def place(pipe: FluxPipeline, plan: Plan, device: torch.device) -> None:
     """Let a pipeline of settled networks compute on the device, each coming there as the plan says."""
-    if plan.keeps is Keeps.ALL_BUT_T5:
+    if plan.keeps is Keeps.ALL_BUT_T5 and plan.t5 == WHOLE:
+        _stream_layers(pipe.text_encoder_2, device)
+    elif plan.keeps is Keeps.ALL_BUT_T5:
         _come_for_each_call(pipe.text_encoder_2, device)
     elif plan.keeps is Keeps.ONE_PART:
         pipe.enable_model_cpu_offload(device=device)
     elif plan.keeps is Keeps.BLOCKS:
-        streams = device.type == "cuda"
         pipe.transformer.enable_group_offload(
-            device, offload_type="block_level", num_blocks_per_group=1, use_stream=streams
+            device, offload_type="block_level", num_blocks_per_group=1, use_stream=device.type == "cuda"
         )
-        # T5's blocks lie too deep for block_level, which would bring it whole.
-        apply_group_offloading(pipe.text_encoder_2, device, offload_type="leaf_level", use_stream=streams)
+        _stream_layers(pipe.text_encoder_2, device)
 
 
 def streams_blocks(transformer: nn.Module) -> bool:
@@ -157,7 +163,15 @@ def _rests_in_machine(part: str, keeps: Keeps) -> bool:
     return keeps is Keeps.ONE_PART
 
 
+def _stream_layers(network: Any, device: torch.device) -> None:
+    """Rest in the machine's memory; each layer comes when it computes, while the one before is at work.
+
+    Not by blocks: those of T5 lie too deep for diffusers to find, and it would come whole.
+    """
+    apply_group_offloading(network, device, offload_type="leaf_level", use_stream=device.type == "cuda")
+
+
 def _come_for_each_call(network: Any, device: torch.device) -> None:
-    """Rest in the machine's memory, but compute on the device."""
+    """Rest in the machine's memory, and come whole: scales of weights in few bits are not streamed with them."""
     _, hook = cpu_offload_with_hook(network, device)
     network.register_forward_hook(lambda *_: hook.offload())

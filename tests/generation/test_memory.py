@@ -6,7 +6,17 @@ from pathlib import Path
 import pytest
 
 from dermaflux.domain.errors import InvalidRequest, ModelNotAvailable
-from dermaflux.generation.memory import FP8, INT8, NF4, PRESETS, WHOLE, Keeps, choose_plan, plan_of
+from dermaflux.generation.memory import (
+    FP8,
+    INT8,
+    NF4,
+    PRESETS,
+    WHOLE,
+    Keeps,
+    Room,
+    choose_plan,
+    plan_of,
+)
 from dermaflux.generation.model_files import ModelFiles
 from dermaflux.generation.weight_sizes import PartSize
 
@@ -22,6 +32,10 @@ FLUX = {
 }
 
 
+def free(gpu_gb, machine_gb=64):
+    return Room(gpu_bytes=gpu_gb * GB, host_bytes=machine_gb * GB)
+
+
 @pytest.mark.parametrize(
     ("free_gb", "preset", "transformer", "t5", "keeps"),
     [
@@ -30,17 +44,17 @@ FLUX = {
         (12, "12gb", NF4, NF4, Keeps.ONE_PART),
         (16, "16gb", NF4, NF4, Keeps.ALL_BUT_T5),
         (24, "24gb", FP8, NF4, Keeps.ALL),
-        (32, "32gb", WHOLE, WHOLE, Keeps.ONE_PART),
+        (32, "48gb", WHOLE, WHOLE, Keeps.ALL_BUT_T5),
         (48, "48gb", WHOLE, WHOLE, Keeps.ALL_BUT_T5),
         (80, "80gb", WHOLE, WHOLE, Keeps.ALL),
         (141, "80gb", WHOLE, WHOLE, Keeps.ALL),
     ],
 )
 def test_what_flux_dev_gets_by_itself(free_gb, preset, transformer, t5, keeps):
-    plan = choose_plan(FLUX, BF16, free_gb * GB, installed=ALL_FORMATS)
+    plan = choose_plan(FLUX, BF16, free(free_gb), installed=ALL_FORMATS)
     assert (plan.preset, plan.transformer, plan.t5, plan.keeps) == (preset, transformer, t5, keeps)
     assert plan.gpu_bytes <= free_gb * GB
-    assert plan == choose_plan(FLUX, BF16, free_gb * GB, preset, ALL_FORMATS)
+    assert plan == choose_plan(FLUX, BF16, free(free_gb), preset, ALL_FORMATS)
 
 
 def test_each_preset_fits_the_gpu_it_is_named_after_and_takes_less_than_the_one_above_it_of_its_kind():
@@ -51,29 +65,31 @@ def test_each_preset_fits_the_gpu_it_is_named_after_and_takes_less_than_the_one_
 
 
 def test_without_the_libraries_weights_stay_whole():
-    assert choose_plan(FLUX, BF16, 24 * GB, installed={WHOLE}).preset == "8gb"
-    assert choose_plan(FLUX, BF16, 24 * GB, installed={WHOLE, INT8, NF4}).precision == "int8, T5 nf4"
-    assert choose_plan(FLUX, BF16, 32 * GB, installed={WHOLE}).preset == "32gb"
+    assert choose_plan(FLUX, BF16, free(24), installed={WHOLE}).preset == "8gb"
+    assert choose_plan(FLUX, BF16, free(24), installed={WHOLE, INT8, NF4}).precision == "int8, T5 nf4"
+    assert choose_plan(FLUX, BF16, free(32), installed={WHOLE}).preset == "48gb"
     with pytest.raises(ModelNotAvailable, match=r"memory preset 16gb.*pip install bitsandbytes"):
-        choose_plan(FLUX, BF16, 24 * GB, "16gb", {WHOLE})
+        choose_plan(FLUX, BF16, free(24), "16gb", {WHOLE})
 
 
 def test_what_does_not_fit_says_what_why_and_what_would():
-    with pytest.raises(ModelNotAvailable, match=r"33\.7 GB of weights and needs 5\.\d GB.*but 5\.0 GB are free.*nano"):
-        choose_plan(FLUX, BF16, 5 * GB, installed=ALL_FORMATS)
-    with pytest.raises(ModelNotAvailable, match=r"memory preset 48gb.*35\.\d GB.*24\.0 GB are free.*auto or 24gb"):
-        choose_plan(FLUX, BF16, 24 * GB, "48gb", ALL_FORMATS)
+    with pytest.raises(ModelNotAvailable, match=r"33\.7 GB of weights.*needs 5\.5 GB on the GPU, where 5\.0 GB.*nano"):
+        choose_plan(FLUX, BF16, free(5), installed=ALL_FORMATS)
+    with pytest.raises(ModelNotAvailable, match=r"memory preset 48gb.*29\.3 GB.*24\.0 GB are free.*auto or 24gb"):
+        choose_plan(FLUX, BF16, free(24), "48gb", ALL_FORMATS)
     with pytest.raises(InvalidRequest, match=r"'12 GB' is not known\. Choose auto, 8gb, 12gb, .* or 80gb"):
-        choose_plan(FLUX, BF16, 24 * GB, "12 GB", ALL_FORMATS)
+        choose_plan(FLUX, BF16, free(24), "12 GB", ALL_FORMATS)
+    with pytest.raises(ModelNotAvailable, match=r"needs 33\.7 GB in the machine, which has 32\.0 GB\. .*nano"):
+        choose_plan(FLUX, BF16, free(7, machine_gb=32), installed=ALL_FORMATS)
     # Where blocks are so large that streaming them is no way out, nf4 may still be one.
     lumpy = FLUX | {"transformer": PartSize(in_layers=11_830_000_000, largest_block=6_000_000_000)}
     with pytest.raises(ModelNotAvailable, match=r"preset 16gb would fit: pip install bitsandbytes"):
-        choose_plan(lumpy, BF16, 16 * GB, installed={WHOLE})
+        choose_plan(lumpy, BF16, free(16), installed={WHOLE})
 
 
 def test_a_small_model_stays_whole_on_a_small_gpu():
     nano = {name: PartSize(in_layers=1_000_000, elsewhere=1_000_000) for name in FLUX}
-    assert choose_plan(nano, BF16, 2 * GB, installed=ALL_FORMATS).preset == "80gb"
+    assert choose_plan(nano, BF16, free(2), installed=ALL_FORMATS).preset == "80gb"
 
 
 def test_the_table_in_the_docs_is_this_one():

@@ -78,16 +78,15 @@ def load_pipeline(
     return pipe
 
 
-def load_parts(folder: Path, dtype: torch.dtype) -> dict[str, Any]:
-    """The networks and tokenizers of a pipeline folder by name, strictly, on the CPU; whatever its scheduler is.
+def load_parts(files: ModelFiles, dtype: torch.dtype) -> dict[str, Any]:
+    """The networks and tokenizers of a pipeline by name, strictly, on the CPU; whatever its scheduler is.
 
     Raises ModelNotAvailable as `load_pipeline` does.
     """
-    files = ModelFiles(folder=folder)
     index = _read_index(files)
     with _quiet_bars():
         networks = {name: _load_network(files, name, index, dtype) for name in NETWORKS}
-    return networks | _load_tokenizers(folder, index)
+    return networks | _load_tokenizers(files.folder, index)
 
 
 def _doing(name: str, size: PartSize, plan: Plan, dtype: torch.dtype) -> str:
@@ -160,11 +159,15 @@ def _load_network(files: ModelFiles, name: str, index: Mapping[str, Any], dtype:
         raise ModelNotAvailable(
             f"The {name} in {folder} does not load: {error}. Reinstall the model."
         ) from error
-    for problem in ("missing_keys", "unexpected_keys", "mismatched_keys"):
-        if keys := sorted(map(str, info[problem])):
-            word = problem.removesuffix("_keys")
+    # Of several files diffusers believes the index: what it lists and no file holds has no numbers, and is not missed.
+    empty = [weight for weight, tensor in network.state_dict().items() if tensor.is_meta]
+    problems = {"missing": {*map(str, info["missing_keys"]), *empty}} | {
+        word: set(map(str, info[f"{word}_keys"])) for word in ("unexpected", "mismatched")
+    }
+    for word, keys in problems.items():
+        if keys:
             raise ModelNotAvailable(
-                f"The {name} in {folder} has {len(keys)} {word} weights, the first {keys[0]}. It is of another model "
+                f"The {name} in {folder} has {len(keys)} {word} weights, the first {min(keys)}. It is of another model "
                 "or version: reinstall it."
             )
     return network.eval().requires_grad_(False)

@@ -2,6 +2,7 @@
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -110,3 +111,22 @@ def test_sizes_are_read_off_the_headers(saved_nano):
     (saved_nano.parent / "damaged.safetensors").write_bytes(b"\xff" * 40)
     damaged = ModelFiles(folder=saved_nano, transformer_file=saved_nano.parent / "damaged.safetensors")
     assert damaged.sizes()["transformer"] == PartSize()
+
+
+def test_on_a_gpu_what_is_free_chooses_and_what_there_is_at_all_refuses(monkeypatch, caplog):
+    import torch
+
+    from dermaflux.generation import placement as module
+
+    on_gpu = module.Placement(device=torch.device("cuda"), dtype=torch.bfloat16)
+    monkeypatch.setattr(module.os, "sysconf", lambda name: 64_000_000 if name == "SC_PAGE_SIZE" else 1000)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda _: (23 * GB, 25 * GB))
+    caplog.set_level("INFO")
+    plan = module.plan_for(FLUX, on_gpu)
+    assert plan.preset == "24gb" and f"{plan}, of 23.0 GB that are free" in caplog.text
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda _: SimpleNamespace(total_memory=25 * GB))
+    module.check_room(FLUX, on_gpu)
+    with pytest.raises(ModelNotAvailable, match=r"needs 29\.3 GB on the GPU, where 25\.0 GB"):
+        module.check_room(FLUX, on_gpu, "48gb")
+    with pytest.raises(ModelNotAvailable, match=r"takes 34 GB on the GPU, but 23 GB are free"):
+        module.whole_plan(FLUX, on_gpu)

@@ -20,20 +20,14 @@ from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequ
 from dermaflux.generation.adapters import Adapter, locate_adapters, wear
 from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
 from dermaflux.generation.denoising import decode, denoise, draw_noise
-from dermaflux.generation.loading import (
-    INT8,
-    OnLoad,
-    check_room,
-    choose_placement,
-    load_pipeline,
-    locate,
-    unheard,
-)
+from dermaflux.generation.loading import OnLoad, load_pipeline, unheard
+from dermaflux.generation.memory import AUTO
+from dermaflux.generation.model_files import locate
+from dermaflux.generation.placement import INT8, check_room, choose_placement, plan_for
 from dermaflux.generation.previews import Previewer, load_latent_rgb
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.generation.steering import guidance_of
 from dermaflux.generation.threads import fitting_threads
-from dermaflux.generation.weights import sha256_of_folder
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +52,7 @@ class _LoadedModel:
     sampling: FluxPipeline | None = None
     """What samples: the pipeline, or the same with its transformer in onnxruntime; None when it must be made anew."""
     precision: str = ""
+    """What an image's record says: empty where the weights are whole."""
 
 
 class Generator:
@@ -73,12 +68,14 @@ class Generator:
         *,
         device: str = "auto",
         precision: str = "auto",
+        memory: str = AUTO,
         exports_dir: Path | None = None,
     ) -> None:
         self.catalogue = catalogue or ModelCatalogue()
         self._exports_dir = exports_dir
         self._device = device
         self._precision = precision
+        self._memory = memory
         self._loaded: _LoadedModel | None = None
         self._turn = threading.Lock()
 
@@ -112,7 +109,7 @@ class Generator:
         """Which weights draw a request: read off the files, so that nothing is loaded. Raises as `stream` does."""
         entry = self.catalogue.model(request.model)
         adapters = locate_adapters(self.catalogue, request.adapters)
-        identity = _identity(entry, sha256_of_folder(locate(entry)), request, adapters)
+        identity = _identity(entry, locate(entry).sha256(), request, adapters)
         return replace(identity, precision=self._precision_of(entry, adapters))
 
     def warm_up(self, model: str | None = None) -> None:
@@ -142,7 +139,8 @@ class Generator:
                     yield from _sample(loaded, request, index, should_stop)
         except torch.OutOfMemoryError as error:
             raise ModelNotAvailable(
-                f"The device ran out of memory at {request.size_px} px. Choose a smaller size or a smaller model."
+                f"The device ran out of memory at {request.size_px} px. Choose a smaller size, a smaller model, or a "
+                "memory preset for a smaller GPU (DERMAFLUX_MEMORY)."
             ) from error
         finally:
             self._turn.release()
@@ -160,17 +158,21 @@ class Generator:
             on_load(f"{entry.name}: {doing}", done, total)
 
         told("fetching its files from the hub" if entry.is_hub else "finding its files", 0, 0)
-        folder = locate(entry)
-        check_room(folder, placement)
+        files = locate(entry)
+        check_room(files.sizes(), placement, self._memory)
         self._drop()
-        pipe = load_pipeline(entry, placement, folder, told)
+        plan = plan_for(files.sizes(), placement, self._memory)
+        if plan.preset:
+            told(f"{plan}", 0, 0)
+        pipe = load_pipeline(entry, placement, files, told, plan)
         told("ready; the first image takes longer than the next ones", 0, 0)
         self._loaded = _LoadedModel(
             entry=entry,
             pipe=pipe,
-            sha256=sha256_of_folder(folder),
+            sha256=files.sha256(),
             encoder=PromptEncoder(pipe, entry.text_tokens),
-            previewer=Previewer(pipe, load_latent_rgb(folder)),
+            previewer=Previewer(pipe, load_latent_rgb(files.folder)),
+            precision=plan.precision,
         )
         return self._loaded
 
@@ -204,7 +206,11 @@ class Generator:
         loaded.sampling = with_onnx(loaded.pipe, loaded.sha256, loaded.adapters, self._exports_dir, int8=int8)
 
     def _precision_of(self, entry: ModelEntry, adapters: Sequence[Adapter]) -> str:
-        return INT8 if self._precision == INT8 and entry.int8_checked and not adapters else ""
+        if self._precision == INT8:
+            return INT8 if entry.int8_checked and not adapters else ""
+        if self._loaded is not None and self._loaded.entry == entry:
+            return self._loaded.precision
+        return plan_for(locate(entry).sizes(), choose_placement(self._device, self._precision), self._memory).precision
 
 
 def _sample(

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from dermaflux.domain.errors import ModelNotAvailable
+from dermaflux.generation import choose_placement, load_pipeline
 from dermaflux.generation.adapters import Adapter, wear
 from dermaflux.generation.catalogue import entry_of_folder
-from dermaflux.generation.loading import choose_placement, load_pipeline
 from training.flux_velocity import flux_velocity
 from training.lora_config import PRESETS
 from training.quantized_base import to_nf4

@@ -62,7 +62,7 @@ def build_app(services: "Services") -> gr.Blocks:
 
 def _tick_where_seen(tabs: gr.Tabs, timers: dict[gr.Tab, gr.Timer]) -> None:
     """What nobody looks at is not asked for: a timer runs while its tab is in front."""
-    for shown in tabs.children:
+    for shown in (child for child in tabs.children if isinstance(child, gr.Tab)):
         in_front = [tab is shown for tab in timers]
         shown.select(partial(_set_timers, in_front), None, list(timers.values()), **QUICK)
 

@@ -34,7 +34,7 @@ from dermaflux.classification import LesionDescriptor
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.speed import Speed, parse_speed
 from dermaflux.generation.denoising import Guidance, decode_all, denoise, draw_noise
-from dermaflux.generation.loading import choose_placement
+from dermaflux.generation.placement import choose_placement
 from dermaflux.generation.previews import Previewer
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.generation.speed import prepare, recorded

@@ -28,7 +28,7 @@ from benchmarks.measured_rows import MeasuredRows, Row, markdown
 from benchmarks.random_flux import FLUX_DEV, TINY, RandomFlux
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.generation.catalogue import FLUX_DEV as FLUX_ENTRY
-from dermaflux.generation.loading import choose_placement
+from dermaflux.generation.placement import choose_placement
 from training.aspect_buckets import Buckets
 from training.lora_cache import Examples, Texts
 from training.lora_config import PRESETS, LoraRun

@@ -21,12 +21,13 @@ from dermaflux.domain.lesion import Diagnosis, LesionSpec, typical_colours
 from dermaflux.domain.records import SamplingRequest
 from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
 from dermaflux.generation.denoising import decode, denoise, draw_noise
-from dermaflux.generation.loading import choose_placement, load_pipeline, locate
+from dermaflux.generation.loading import load_pipeline
+from dermaflux.generation.model_files import locate
 from dermaflux.generation.onnx_transformer import with_onnx
+from dermaflux.generation.placement import choose_placement
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.generation.steering import guidance_of
 from dermaflux.generation.threads import fitting_threads
-from dermaflux.generation.weights import sha256_of_folder
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -44,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         for kind in ("fp32", "int8"):
             began = time.perf_counter()
             ways[f"onnxruntime {kind}"] = with_onnx(
-                pipe, sha256_of_folder(locate(entry)), (), Path(name), int8=kind == "int8"
+                pipe, locate(entry).sha256(), (), Path(name), int8=kind == "int8"
             )
             print(f"export {kind}: {time.perf_counter() - began:.1f} s")
         _compare(ways, request, entry, chosen.images)

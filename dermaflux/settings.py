@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     )
 
     model: str = "nano"
-    """The base model: nano, flux-dev, flux-schnell or a folder with a FluxPipeline."""
+    """The base model: nano, flux-dev, flux-schnell, a folder with a FluxPipeline or one file of it (docs/flux.md)."""
     adapter: str | None = None
     """A LoRA on it: a name of the catalogue or a .safetensors file."""
     device: str = Field(default="auto", pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")
@@ -45,6 +45,8 @@ class Settings(BaseSettings):
     """auto takes float32 on a CPU; int8 is about twice as fast there, after an export of about a minute at first."""
     speed: str = ""
     """Ways of drawing faster, with commas between: compile, attention, batch=4, ... (docs/flux_speed.md)."""
+    memory: Literal["auto", "8gb", "12gb", "16gb", "24gb", "48gb", "80gb"] = "auto"
+    """On a CUDA GPU: how a large model is held (docs/flux.md). auto takes the best that fits into what is free."""
     data_dir: Path = Path("data")
     """Where images, the database and exports are written; made when it is missing."""
     database_url: str | None = None

@@ -23,8 +23,8 @@ _NOTE = (
 )
 
 
-def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
-    """Lay out the tab in the current Blocks context and wire it."""
+def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> gr.Timer:
+    """Lay out the tab in the current Blocks context and wire it; the timer that keeps it fresh."""
     actions = EvaluateActions(services)
     seen, pickers = gr.State(None), []
     with gr.Column(elem_classes="df-evaluate"):
@@ -35,10 +35,11 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
                 with gr.Tab(part.title, id=f"evaluate-{part.part_id}-tab"):
                     pickers.append(_part(services, actions, part))
     update: list[Any] = [actions.refresh, [seen, *pickers], [seen, status, stop, *pickers]]
-    timer = gr.Timer(_EVERY_SECONDS)
+    timer = gr.Timer(_EVERY_SECONDS, active=False)  # until the tab is in front
     timer.tick(*update, trigger_mode="once", **IN_WORDS)
     for trigger in (app.load, tab.select):
         trigger(*update, **IN_WORDS)
+    return timer
 
 
 def _maker(services: "Services", actions: EvaluateActions, tab: gr.Tab) -> tuple[gr.HTML, gr.Button]:

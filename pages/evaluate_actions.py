@@ -131,7 +131,7 @@ class EvaluateActions:
         found = next((study for study in self._services.augmentation_studies() if study.name == name), None)
         if found is None:
             raise DataNotFound("There is no such study. It may have been removed.")
-        return draw_study([dict(line) for line in found.lines])
+        return draw_study([dict(line) for line in found.lines], found.differences)
 
     def _look(self, request: gr.Request) -> Visitor:
         return visitor_of(self._services, request).require(Role.VIEWER, "look at evaluations")

@@ -1,5 +1,7 @@
 """Jobs that a page follows: whose they are, and their images with the verdicts of a dataset. It knows no component."""
 
+import time
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -7,11 +9,13 @@ import gradio as gr
 
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.roles import Role, Visitor
-from dermaflux.services.records import Finished, GenerationJob, JobEvent
+from dermaflux.services.records import Finished, GenerationJob, JobEvent, Preview
 from pages.page import visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
+
+_PREVIEW_SECONDS = 0.25
 
 
 def job_of(services: "Services", job_id: str | None, visitor: Visitor) -> GenerationJob | None:
@@ -34,3 +38,14 @@ def with_verdict(services: "Services", event: JobEvent, dataset: str, visitor: V
     if not isinstance(event, Finished) or services.open_dataset(dataset, visitor) is None:
         return event
     return replace(event, stored=services.image(event.stored.image_id, dataset, visitor.name))
+
+
+def paced(events: Iterable[JobEvent]) -> Iterator[JobEvent]:
+    """All events but previews that follow one another faster than an eye needs them: a browser has other work too."""
+    shown_at = 0.0
+    for event in events:
+        if isinstance(event, Preview):
+            if time.monotonic() - shown_at < _PREVIEW_SECONDS:
+                continue
+            shown_at = time.monotonic()
+        yield event

@@ -42,14 +42,17 @@ _MODES = (("Samples", "samples"), ("Grid", "grid"), ("Strip", "strip"))
 _SHOW_MODE = "(mode) => { document.querySelector('#generate-layout').dataset.mode = mode; }"
 
 
-def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> ReuseActions:
-    """Lay out the tab in the current Blocks context and wire it; what fills its panel from another tab's board."""
+def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> tuple[ReuseActions, gr.Timer]:
+    """Lay out the tab in the current Blocks context and wire it.
+
+    Returns what fills its panel from another tab's board, and the timer of its queue panel.
+    """
     with gr.Row(elem_classes="df-layout", elem_id="generate-layout"):
         with gr.Column(elem_classes="df-panel"):
             controls, first = _panel(services)
         with gr.Column(elem_classes="df-main", min_width=320):
             dataset, counts, undo = _bar(services)
-            in_queue = queue_panel(services, app, controls.samples.last_job)
+            in_queue, timer = queue_panel(services, app, controls.samples.last_job)
             around = (app, dataset)
             base = SamplingRequest(
                 caption=services.compose_caption(FIRST_SPEC), spec=FIRST_SPEC, num_steps=first.num_steps,
@@ -78,7 +81,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> ReuseActions:
     for shown in (board, grid, strip):
         wire_reuse(reuse, shown)
     controls.dropped.record_read(reuse.from_record, None, reuse.outputs, **IN_WORDS)
-    return reuse
+    return reuse, timer
 
 
 def _bar(services: "Services") -> tuple[gr.Dropdown, gr.HTML, gr.Button]:

@@ -19,7 +19,7 @@ from pages.components.followers import Followers
 from pages.components.job_view import JobView
 from pages.components.lesion_controls import readout_values, values_of
 from pages.components.sampling_controls import sampling_values
-from pages.followed_jobs import job_of, stop_job, with_verdict
+from pages.followed_jobs import job_of, paced, stop_job, with_verdict
 from pages.generate_controls import GenerateControls, Values
 from pages.page import in_words, visitor_of
 from pages.review import ReviewActions
@@ -112,12 +112,12 @@ class GenerateActions:
             return
         with self._followers.only_one(request.session_hash) as is_latest:
             view = JobView(SamplingRequest.from_dict(job.request))
-            yield view.value(), gr.Button(interactive=True)
-            for event in self._services.follow(job.job_id):
+            yield view.packed(), gr.Button(interactive=True)
+            for event in paced(self._services.follow(job.job_id)):
                 if not is_latest():
                     return
                 view.apply(with_verdict(self._services, event, dataset, visitor))
-                yield view.value(), gr.Button(interactive=False) if view.ended else gr.skip()
+                yield view.packed(), gr.Button(interactive=False) if view.ended else gr.skip()
 
     @in_words
     def stop(self, job_id: str | None, request: gr.Request) -> None:

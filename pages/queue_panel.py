@@ -22,10 +22,10 @@ _REFRESH_SECONDS = 1.5
 _EACH: dict[str, Any] = {**IN_WORDS, "trigger_mode": "multiple"}
 
 
-def queue_panel(services: "Services", app: gr.Blocks, last_job: gr.BrowserState) -> Any:
+def queue_panel(services: "Services", app: gr.Blocks, last_job: gr.BrowserState) -> tuple[Any, gr.Timer]:
     """Lay out the panel in the current Blocks context and wire it.
 
-    Returns the event after which `last_job` names the job that the visitor wants to see on the board.
+    Returns the event after which `last_job` names the job that the visitor wants to see on the board, and the timer.
     """
     actions = QueueActions(services)
     panel = gr.HTML(
@@ -36,11 +36,12 @@ def queue_panel(services: "Services", app: gr.Blocks, last_job: gr.BrowserState)
         elem_id="queue",
     )
     seen = gr.State(None)
-    gr.Timer(_REFRESH_SECONDS).tick(actions.refresh, seen, [panel, seen], **QUICK)
+    timer = gr.Timer(_REFRESH_SECONDS)
+    timer.tick(actions.refresh, seen, [panel, seen], **QUICK)
     app.load(actions.refresh, seen, [panel, seen], **QUICK)
     panel.acted(actions.act, None, [panel, seen], **_EACH)
     panel.steered(actions.steer, None, [panel, seen], **_EACH)
-    return panel.shown(actions.show, None, [last_job, panel, seen], **_EACH)
+    return panel.shown(actions.show, None, [last_job, panel, seen], **_EACH), timer
 
 
 class QueueActions:

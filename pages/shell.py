@@ -2,6 +2,8 @@
 
 import html
 import os
+from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 import gradio as gr
@@ -10,7 +12,7 @@ from dermaflux.domain.roles import Role, Visitor
 from pages import about, accounts, curate, dataset, evaluate, generate, study, train
 from pages.api import add_api
 from pages.components.web import plain_html, read_web
-from pages.page import IN_WORDS, disclaimer, in_words, visitor_of
+from pages.page import IN_WORDS, QUICK, disclaimer, in_words, visitor_of
 from pages.reuse import wire_reuse
 
 if TYPE_CHECKING:
@@ -38,7 +40,7 @@ def build_app(services: "Services") -> gr.Blocks:
         add_api(services)
         with gr.Tabs(elem_id="tabs") as tabs:
             with gr.Tab("Generate", id="generate") as generate_tab:
-                reuse = generate.build(services, app, generate_tab)
+                reuse, queue_timer = generate.build(services, app, generate_tab)
             with gr.Tab("Curate", id="curate") as curate_tab:
                 wire_reuse(reuse, curate.build(services, app, curate_tab), tabs)
             with gr.Tab("Dataset", id="dataset") as dataset_tab:
@@ -46,15 +48,27 @@ def build_app(services: "Services") -> gr.Blocks:
             with gr.Tab("Study", id="study") as study_tab:
                 study.build(services, study_tab)
             with gr.Tab("Train", id="train") as train_tab:
-                train.build(services, app, train_tab)
+                train_timer = train.build(services, app, train_tab)
             with gr.Tab("Evaluate", id="evaluate") as evaluate_tab:
-                evaluate.build(services, app, evaluate_tab)
+                evaluate_timer = evaluate.build(services, app, evaluate_tab)
             if accounts.has_accounts(services.settings.auth):
                 with gr.Tab("Account", id="account") as account_tab:
                     accounts.build(services, app, account_tab)
             with gr.Tab("About and limits", id="about"):
                 about.build()
+        _tick_where_seen(tabs, {generate_tab: queue_timer, train_tab: train_timer, evaluate_tab: evaluate_timer})
     return app
+
+
+def _tick_where_seen(tabs: gr.Tabs, timers: dict[gr.Tab, gr.Timer]) -> None:
+    """What nobody looks at is not asked for: a timer runs while its tab is in front."""
+    for shown in (child for child in tabs.children if isinstance(child, gr.Tab)):
+        in_front = [tab is shown for tab in timers]
+        shown.select(partial(_set_timers, in_front), None, list(timers.values()), **QUICK)
+
+
+def _set_timers(in_front: Sequence[bool]) -> list[gr.Timer]:
+    return [gr.Timer(active=active) for active in in_front]
 
 
 def disk_note_html(use: "DiskUse | None") -> str:

@@ -4,7 +4,6 @@ A handler reads the panel and the axes, asks the services, and answers with valu
 never a new one: cells are comparable, and those that were drawn before are found again.
 """
 
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -15,18 +14,15 @@ from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import SamplingRequest
 from dermaflux.domain.roles import Role
 from dermaflux.domain.sweep import Axis, Sweep, default_values, listed
-from dermaflux.services.records import Preview
 from pages.components.axis_controls import AxisControls
 from pages.components.followers import Followers
 from pages.components.sweep_view import SweepView
-from pages.followed_jobs import job_of, stop_job, with_verdict
+from pages.followed_jobs import job_of, paced, stop_job, with_verdict
 from pages.generate_controls import GenerateControls, Values
 from pages.page import in_words, visitor_of
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
-
-_PREVIEW_SECONDS = 0.3
 
 
 class SweepActions:
@@ -72,19 +68,14 @@ class SweepActions:
             return
         with self._followers.only_one(request.session_hash) as is_latest:
             view = SweepView(Sweep.from_dict(job.sweep), job.job_id)
-            yield view.value(), "", gr.Button(interactive=True)
-            shown_at = 0.0
-            for event in self._services.follow(job.job_id):
+            yield view.packed(), "", gr.Button(interactive=True)
+            for event in paced(self._services.follow(job.job_id)):
                 if not is_latest():
                     return
-                # A board of 64 cells is sent whole: more often than this and the browser does nothing else.
-                if isinstance(event, Preview) and time.monotonic() - shown_at < _PREVIEW_SECONDS:
-                    continue
-                shown_at = time.monotonic()
                 num_found = len(view.found)
                 view.apply(with_verdict(self._services, event, dataset, visitor))
                 said = self.said(view) if len(view.found) > num_found or view.ended else gr.skip()
-                yield view.value(), said, gr.Button(interactive=False) if view.ended else gr.skip()
+                yield view.packed(), said, gr.Button(interactive=False) if view.ended else gr.skip()
 
     def said(self, view: SweepView) -> str:
         """What stands under the board."""

@@ -21,8 +21,8 @@ _ON_ZERO_GPU = (
 )
 
 
-def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
-    """Lay out the tab in the current Blocks context and wire it."""
+def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> gr.Timer:
+    """Lay out the tab in the current Blocks context and wire it; the timer that keeps it fresh."""
     chosen, seen = gr.State(None), gr.State(None)
     with gr.Row(elem_classes="df-layout"):
         with gr.Column(elem_classes="df-panel"):
@@ -48,7 +48,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
     _wire_form(actions, form, tab)
     update = [actions.refresh, [chosen, seen], [seen, chosen, runs, view["compared"], *view["outputs"]]]
     quiet: dict[str, Any] = {**IN_WORDS, "trigger_mode": "once"}
-    timer = gr.Timer(_EVERY_SECONDS)
+    timer = gr.Timer(_EVERY_SECONDS, active=False)  # until the tab is in front
     timer.tick(*update, **quiet)
     for trigger in (app.load, tab.select, chosen.change):
         trigger(*update, **IN_WORDS)
@@ -61,6 +61,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
     view["compared"].change(actions.compare, view["compared"], [*together.outputs, view["table"]], **IN_WORDS)
     wire_downloads(services, view["curves"], actions.drawn, [chosen])
     wire_downloads(services, together, actions.drawn_together, [view["compared"]])
+    return timer
 
 
 def _run_view() -> dict[str, Any]:

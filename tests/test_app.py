@@ -49,6 +49,7 @@ def test_a_mistyped_setting_is_refused_with_a_suggestion(start):
     assert "DERMAFLUX_MODEL" in complaint(start(modle="nano"))
 
 
+@pytest.mark.slow
 def test_gradio_imported_without_its_stubs_is_whole_and_leaves_inspect_as_it_was(repository):
     code = (
         "import inspect; before = inspect.getfile; "

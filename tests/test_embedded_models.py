@@ -10,9 +10,9 @@ import pytest
 from safetensors import safe_open
 
 from dermaflux.domain.records import SamplingRequest
+from dermaflux.generation import choose_placement, load_pipeline
 from dermaflux.generation.adapters import Adapter, wear
 from dermaflux.generation.catalogue import ModelCatalogue
-from dermaflux.generation.loading import choose_placement, load_pipeline
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 MODELS = REPOSITORY / "assets" / "models"

@@ -228,6 +228,7 @@ def test_the_curve_stands_under_each_image_at_its_height_and_a_refusal_leaves_a_
     assert _dot_rows(lines, 44 + 168 + 80).mean() == pytest.approx((low.mean() + high.mean()) / 2, abs=1)
 
 
+@pytest.mark.slow
 def test_evaluate_classifier_reports_every_part_on_real_pictures(here, capsys):
     real_folder(here / "real")
     assert main(["evaluate", "classifier", "--real", "real", "--json"]) == 0

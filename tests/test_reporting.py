@@ -96,4 +96,7 @@ def test_studies_are_found_and_torn_lines_left_out(services):
     folder.mkdir(parents=True)
     (folder / "results.jsonl").write_text('{"model": "vit"}\n{"model": "v')
     (study,) = (study for study in services.augmentation_studies() if study.name == "june")
-    assert study.num_cells == 1
+    assert study.num_cells == 1 and study.differences == ()
+    (folder / "differences.json").write_text('{"differences": [{"arm": "flow:1"}]}')
+    (study,) = (study for study in services.augmentation_studies() if study.name == "june")
+    assert study.differences == ({"arm": "flow:1"},)

@@ -1,11 +1,13 @@
 """Settings come from the environment, are frozen, and refuse what they do not know."""
 
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from pydantic import ValidationError
 
 from dermaflux.domain.errors import InvalidRequest
+from dermaflux.generation.memory import AUTO, PRESETS
 from dermaflux.settings import PREFIX, Settings
 
 
@@ -26,6 +28,7 @@ def test_defaults_serve_the_embedded_model_from_the_repository():
         ("adapter", "rare-classes", "rare-classes"),
         ("device", "cuda:1", "cuda:1"),
         ("precision", "bfloat16", "bfloat16"),
+        ("memory", "16gb", "16gb"),
         ("data_dir", "/somewhere", Path("/somewhere")),
         ("database_url", "postgresql+psycopg://host/db", "postgresql+psycopg://host/db"),
         ("images_url", "s3://bucket/images", "s3://bucket/images"),
@@ -38,6 +41,14 @@ def test_defaults_serve_the_embedded_model_from_the_repository():
 def test_every_field_is_an_environment_variable(monkeypatch, name, text, expected):
     monkeypatch.setenv(PREFIX + name.upper(), text)
     assert getattr(Settings.load(), name) == expected
+
+
+def test_the_memory_presets_are_those_of_the_generator_and_another_word_is_refused(monkeypatch):
+    words = get_args(Settings.model_fields["memory"].annotation)
+    assert set(words) == {AUTO, *(preset.name for preset in PRESETS)}
+    monkeypatch.setenv("DERMAFLUX_MEMORY", "17gb")
+    with pytest.raises(InvalidRequest, match=r"DERMAFLUX_MEMORY is '17gb'.*'auto'.*'80gb'"):
+        Settings.load()
 
 
 def test_a_mistyped_variable_is_refused_with_a_suggestion(monkeypatch):

@@ -6,7 +6,7 @@ import io
 import pytest
 from PIL import Image
 
-from dermaflux.domain.errors import DataNotFound, InvalidRequest, QuotaExceeded
+from dermaflux.domain.errors import DataNotFound, InvalidRequest, ModelNotAvailable, QuotaExceeded
 from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import SamplingRequest
 from dermaflux.domain.sweep import AxisValues, Sweep
@@ -103,6 +103,21 @@ def test_a_stopped_grid_keeps_its_cells_and_goes_on_when_tried_again(services):
     events = list(services.follow(job.job_id))
     assert len(finished(events)) == 30
     assert services.job(job.job_id).image_ids[: len(kept.image_ids)] == kept.image_ids
+
+
+def test_the_cell_that_ends_a_grid_is_named(services, monkeypatch):
+    draw = services.generate
+
+    def fails_once(cell, *rest):
+        if (cell.spec.asymmetry, cell.seed) == (2, 5):
+            raise ModelNotAvailable("The file is gone. Reinstall the model.")
+        return draw(cell, *rest)
+
+    monkeypatch.setattr(services, "generate", fails_once)
+    _, events = run(services, grid(services))
+    assert set(finished(events)) == {0, 1}
+    assert events[-1].state == "failed"
+    assert events[-1].error == "asymmetry 2 · seed 5: The file is gone. Reinstall the model."
 
 
 def test_the_sheet_and_the_table_of_a_grid(services):

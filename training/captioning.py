@@ -95,7 +95,7 @@ def captioner_for(run: CaptioningRun) -> Captioner:
             timeout_s=run.timeout_s, num_retries=run.num_retries,
         )  # fmt: skip
         return EndpointCaptioner(endpoint, run.sampling, revision=run.revision or "", max_side_px=run.max_side_px)
-    from dermaflux.generation.loading import choose_placement
+    from dermaflux.generation.placement import choose_placement
     from training.local_captioner import LocalCaptioner, locate_captioner
 
     return LocalCaptioner(

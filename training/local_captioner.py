@@ -16,7 +16,7 @@ from transformers.utils import logging as transformers_logging
 
 from dermaflux.domain.errors import ModelNotAvailable
 from dermaflux.generation.hub import download_files
-from dermaflux.generation.loading import Placement
+from dermaflux.generation.placement import Placement
 from dermaflux.generation.weights import sha256_of_folder
 from training.captioner import Answer, Question, Sampling, at_most
 

@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 from filelock import FileLock, Timeout
 
+from dermaflux.evaluation.study_arms import RESULTS
 from training.study_cell import Result
 from training.study_config import Cell
 
 log = logging.getLogger(__name__)
-RESULTS_NAME = "results.jsonl"
 
 
 class Grid:
@@ -26,7 +26,7 @@ class Grid:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.results = folder / RESULTS_NAME
+        self.results = folder / RESULTS
         for name in ("scores", "locks"):
             (folder / name).mkdir(parents=True, exist_ok=True)
 

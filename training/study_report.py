@@ -3,23 +3,26 @@
     python -m training.study_report cpu --out docs/images
 
 Baseline and ratio are the best on val, each by its mean AUC over the seeds; what is reported is their difference on
-test. Unfinished arms are reported with the seeds they have. It trains nothing.
+test. Unfinished arms are reported with the seeds they have. The differences are also written beside the study's lines,
+for the Evaluate page, which has not the test pictures' labels. It trains nothing.
 """
 
+import json
 import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tyro
 
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.records import Split
+from dermaflux.evaluation.classifier_metrics import Interval
 from dermaflux.evaluation.paired_arms import ArmDifference, ArmScores, difference
 from dermaflux.evaluation.study import Setting, settings_of
+from dermaflux.evaluation.study_arms import DIFFERENCES
 from training.classifier_data import open_data, part
 from training.program import program
 from training.study_config import PRESETS, StudyConfig
@@ -51,25 +54,53 @@ def compare(grid: Grid, truth: Truth, setting: Setting, arm: str, against: str) 
     return difference(truth.labels, first, second, truth.lesion_ids)
 
 
-def markdown(grid: Grid, truth: Truth, settings: Sequence[Setting]) -> str:
+Differences = dict[tuple[str, int, str], ArmDifference]
+"""The paired difference of each arm to its setting's chosen baseline, by model, number of real pictures and arm."""
+
+
+def differences(grid: Grid, truth: Truth, settings: Sequence[Setting]) -> Differences:
+    """Every arm that shares a seed with the chosen baseline, against it."""
+    found: Differences = {}
+    for setting in settings:
+        for arm in setting.arms:
+            if setting.baseline in (None, arm):
+                continue
+            if gain := compare(grid, truth, setting, arm, str(setting.baseline)):
+                found[setting.model, setting.num_real, arm] = gain
+    return found
+
+
+def markdown(settings: Sequence[Setting], gains: Differences) -> str:
     """All tables: a row an arm, and its paired difference to the chosen baseline."""
     parts = []
     for setting in settings:
-        rows = [_row(grid, truth, setting, arm) for arm in setting.arms]
+        rows = [_row(setting, arm, gains.get((setting.model, setting.num_real, arm))) for arm in setting.arms]
         title = f"### {setting.model}, {setting.num_real} real pictures\n"
         head = [title, f"| {' | '.join(_COLUMNS)} |", "|---" * len(_COLUMNS) + "|"]
         parts.append("\n".join([*head, *rows, _verdict(setting)]))
     return "\n".join(parts)
 
 
-def _row(grid: Grid, truth: Truth, setting: Setting, arm: str) -> str:
+def as_json(settings: Sequence[Setting], gains: Differences) -> str:
+    """The differences as JSON, a dict an arm: value, low and high of each metric."""
+    against = {(setting.model, setting.num_real): setting.baseline for setting in settings}
+    listed = [
+        {"model": model, "num_real": num_real, "arm": arm, "against": against[model, num_real],
+         "num_seeds": gain.num_seeds, "auc": _ends(gain.auc), "balanced_accuracy": _ends(gain.balanced_accuracy)}
+        for (model, num_real, arm), gain in gains.items()
+    ]  # fmt: skip
+    return json.dumps({"differences": listed}, indent=1) + "\n"
+
+
+def _ends(found: Interval) -> list[float]:
+    return [round(value, 5) for value in (found.value, found.low, found.high)]
+
+
+def _row(setting: Setting, arm: str, gain: ArmDifference | None) -> str:
     lines = setting.arms[arm]
     figures = [_spread([line["test"][name] for line in lines]) for name in ("auc", "balanced_accuracy", "accuracy")]
     mark = {setting.baseline: " (baseline)", setting.chosen: " (chosen)"}.get(arm, "")
-    found = None
-    if setting.baseline and arm != setting.baseline:
-        found = compare(grid, truth, setting, arm, setting.baseline)
-    gains = [_signed(found.auc), _signed(found.balanced_accuracy)] if found else ["", ""]
+    gains = [_signed(gain.auc), _signed(gain.balanced_accuracy)] if gain else ["", ""]
     cells = [f"{arm}{mark}", str(len(lines)), f"{setting.mean(arm, 'val', 'auc'):.3f}", *figures, *gains]
     return f"| {' | '.join(cells)} |"
 
@@ -83,7 +114,7 @@ def _spread(values: Sequence[float]) -> str:
     return f"{np.mean(values):.3f}{spread}"
 
 
-def _signed(found: Any) -> str:
+def _signed(found: Interval) -> str:
     return f"{found.value:+.3f} ({found.low:+.3f}, {found.high:+.3f})"
 
 
@@ -121,7 +152,9 @@ def main() -> None:
     if not (lines := list(grid.finished().values())):
         raise DataNotFound(f"{grid.results} holds no finished cell. Run training.augmentation_study first.")
     truth, settings = truth_of(config.study), settings_of(lines)
-    write_whole(grid.folder / "report.md", text := markdown(grid, truth, settings))
+    gains = differences(grid, truth, settings)
+    write_whole(grid.folder / DIFFERENCES, as_json(settings, gains))
+    write_whole(grid.folder / "report.md", text := markdown(settings, gains))
     write_panels(out, settings)
     for setting in settings:
         arms = [arm for arm in dict.fromkeys((setting.baseline, setting.chosen)) if arm]

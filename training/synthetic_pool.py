@@ -29,8 +29,9 @@ from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import HAM_DIAGNOSES, LesionSpec
 from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest, Split
 from dermaflux.generation.catalogue import ModelCatalogue, ModelEntry
-from dermaflux.generation.loading import choose_placement, load_parts
-from dermaflux.generation.weights import sha256_of_folder
+from dermaflux.generation.loading import load_parts
+from dermaflux.generation.model_files import locate
+from dermaflux.generation.placement import choose_placement
 from dermaflux.provenance import from_generated, png_bytes
 from training.flow_model import FlowModel
 from training.flux_velocity import flux_velocity, sampling_times, time_shift
@@ -72,16 +73,17 @@ class BatchSampler:
     """A pipeline of this project's training that draws batches; t = 1 is noise."""
 
     def __init__(self, entry: ModelEntry, config: PoolConfig) -> None:
-        folder = Path(entry.source)
+        files = locate(entry)
+        folder = files.folder
         self.entry, self.config = entry, config
         self.device = choose_placement(config.device).device
         scheduler: Any = FlowMatchEulerDiscreteScheduler.from_pretrained(folder, subfolder="scheduler")
-        self.pipe = FluxPipeline(**load_parts(folder, torch.float32), scheduler=scheduler)
+        self.pipe = FluxPipeline(**load_parts(files, torch.float32), scheduler=scheduler)
         self.model = FlowModel(self.pipe, entry.text_tokens).to(self.device).eval()
         self.pipe.vae.to(self.device)
         self.is_flow = _is_flow(folder)
         self.identity = ModelIdentity(
-            model=f"{entry.name} (in batches)", model_sha256=sha256_of_folder(folder), licence=entry.licence
+            model=f"{entry.name} (in batches)", model_sha256=files.sha256(), licence=entry.licence
         )
 
     @torch.no_grad()

@@ -28,7 +28,8 @@ from dermaflux.domain.contrast import contrasts
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import Split
 from dermaflux.generation.catalogue import ModelCatalogue
-from dermaflux.generation.loading import choose_placement, load_pipeline
+from dermaflux.generation.loading import load_pipeline
+from dermaflux.generation.placement import choose_placement
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.even_requests import draw_specs
 from training.flux_velocity import flux_velocity, sampling_times, time_shift

@@ -29,7 +29,8 @@ from dermaflux.domain.caption import GRAMMAR_VERSION
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.records import Split
 from dermaflux.generation.catalogue import ModelCatalogue, ModelEntry
-from dermaflux.generation.loading import choose_placement, load_pipeline
+from dermaflux.generation.loading import load_pipeline
+from dermaflux.generation.placement import choose_placement
 from dermaflux.generation.weights import sha256_of_file
 from dermaflux.measurement.measurer import Measurer
 from training.aspect_buckets import Buckets, bucket_shapes

@@ -23,8 +23,9 @@ from tqdm import tqdm
 
 from dermaflux.domain.records import Split
 from dermaflux.generation.catalogue import entry_of_folder
-from dermaflux.generation.loading import choose_placement, load_pipeline
+from dermaflux.generation.loading import load_pipeline
 from dermaflux.generation.nano import build_nano_pipeline
+from dermaflux.generation.placement import choose_placement
 from training.checkpoints import load_checkpoint, save_checkpoint
 from training.flow_model import FlowModel
 from training.nano_config import PRESETS, TrainNanoConfig

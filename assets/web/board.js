@@ -13,8 +13,17 @@ const originals = new Map();  // image id -> the stored picture itself
 const shownMaps = new Set();  // image ids whose saliency map is on
 let current = null;           // key of the focused card
 
-const list = () => (props.value && props.value.cards) || [];
-const dataOf = (key) => list().find((data) => data.key === key);
+let texts = [];               // the cards as they came, JSON text each
+let datas = [];               // and as they were read; of a text that comes again, the same object again
+const painted = new Map();    // key -> the data that its card shows
+
+const dataOf = (key) => datas.find((data) => data.key === key);
+
+function receive() {
+  const came = [...((props.value && props.value.cards) || [])];
+  datas = came.map((text, place) => (text === texts[place] ? datas[place] : JSON.parse(text)));
+  texts = came;
+}
 
 function verdictOf(data) {
   if (!data.image_id) return null;
@@ -24,6 +33,7 @@ function verdictOf(data) {
 
 function paintCard(data) {
   const card = cards.get(data.key);
+  painted.set(data.key, data);
   updateCard(card, data, verdictOf(data), waiting.has(data.image_id));
   const map = maps.get(data.image_id);
   const on = Boolean(map) && shownMaps.has(data.image_id);
@@ -45,23 +55,34 @@ function paintStrip() {
   strip.querySelector('.df-strip-bar i').style.width = percent(job.fraction || 0, 1);
 }
 
+// The value came: what it leaves as it was is not painted again.
+function paintNews() {
+  const before = current;
+  receive();
+  placeCards();
+  for (const data of datas) if (before !== current || painted.get(data.key) !== data) paintCard(data);
+  paintStrip();
+}
+
 function paint() {
-  const datas = list();
+  placeCards();
+  for (const data of datas) paintCard(data);
+  paintStrip();
+}
+
+// The cards that there are, in their order; a new one is painted by the caller.
+function placeCards() {
   empty.hidden = datas.length > 0;
   if (props.value && props.value.empty) empty.querySelector('p').textContent = props.value.empty;
   const keys = new Set(datas.map((data) => data.key));
-  for (const [key, card] of cards) if (!keys.has(key)) { card.root.remove(); cards.delete(key); }
+  for (const [key, card] of cards) if (!keys.has(key)) { card.root.remove(); cards.delete(key); painted.delete(key); }
   if (!keys.has(current)) current = datas.length ? datas[0].key : null;
-  for (const data of datas) {
-    if (!cards.has(data.key)) cards.set(data.key, createCard(actionsOf(data.key)));
-    paintCard(data);
-  }
+  for (const data of datas) if (!cards.has(data.key)) cards.set(data.key, createCard(actionsOf(data.key)));
   const nodes = arranged(datas.map((data) => cards.get(data.key).root));
   nodes.forEach((node, index) => {
     if (grid.children[index] !== node) grid.insertBefore(node, grid.children[index] || null);
   });
   while (grid.children.length > nodes.length) grid.lastElementChild.remove();
-  paintStrip();
 }
 
 function actionsOf(key) {
@@ -77,7 +98,7 @@ function actionsOf(key) {
 
 function setCurrent(key, moveFocus) {
   current = key;
-  for (const data of list()) paintCard(data);
+  for (const data of datas) paintCard(data);
   if (moveFocus && cards.has(key)) {
     cards.get(key).root.focus({ preventScroll: true });
     cards.get(key).root.scrollIntoView({ block: 'nearest', behavior: 'smooth' });
@@ -112,7 +133,6 @@ function receiveRefusals() {
 
 function advance(key) {
   if (zoom.open) return; // whoever judges the enlarged picture goes on looking at it
-  const datas = list();
   const start = datas.findIndex((data) => data.key === key);
   const order = [...datas.slice(start + 1), ...datas.slice(0, start)];
   const next = order.find((data) => data.image_id && !verdictOf(data));
@@ -167,7 +187,6 @@ function onKey(event) {
     return;
   }
   if (current === null) return;
-  const datas = list();
   const index = datas.findIndex((data) => data.key === current);
   const down = tableOf() && numColumns();
   const move = { arrowright: 1, arrowleft: -1, arrowdown: down, arrowup: down && -down }[key];
@@ -182,9 +201,9 @@ function onKey(event) {
 }
 
 document.addEventListener('keydown', onKey);
-watch('value', paint);
+watch('value', paintNews);
 watch('saliency', receiveMaps);
 watch('originals', receiveOriginals);
 watch('verdicts', acknowledge);
 watch('refusals', receiveRefusals);
-paint();
+paintNews();

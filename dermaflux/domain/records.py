@@ -103,7 +103,7 @@ class SamplingRequest:
 class ModelIdentity:
     """Which weights made an image: names and content hashes, so that the image can be traced.
 
-    precision: empty for the usual arithmetic, "int8" where the weights were quantised, which changes the pixels.
+    precision: empty for the usual arithmetic, else the format of weights in few bits ("int8", "fp8, T5 nf4").
     speed: the options of `domain.speed` that may change a pixel; empty for none.
     """
 

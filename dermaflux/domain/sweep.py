@@ -138,6 +138,12 @@ class Sweep:
         rows: tuple[Value | None, ...] = self.rows.values if self.rows else (None,)
         return tuple(self._cell(base, row, column) for row in rows for column in self.columns.values)
 
+    def title(self, place: int) -> str:
+        """A cell in words, by its place in `cells`: "border 2 · asymmetry 1.5"."""
+        row, column = divmod(place, len(self.columns.values))
+        axes = [(self.rows, row)] if self.rows else []
+        return " · ".join(f"{a.axis.label} {a.heading(at)}" for a, at in [*axes, (self.columns, column)])
+
     def _cell(self, base: SamplingRequest, row: Value | None, column: Value) -> SamplingRequest:
         moves: dict[Axis, Value] = {self.columns.axis: column}
         if self.rows and row is not None:

@@ -19,6 +19,11 @@ from pathlib import Path
 
 from dermaflux.domain.errors import InvalidRequest
 
+RESULTS = "results.jsonl"
+"""A study's finished cells, a line each."""
+DIFFERENCES = "differences.json"
+"""Beside them: each arm's paired differences to its baseline, written by training.study_report."""
+
 BASELINES = ("plain", "augmented", "oversampled", "longer", "randaugment")
 AGREEING, CLOSE = "agreeing", "close"
 ALONE, FIRST, HALF = "alone", "first", "half"

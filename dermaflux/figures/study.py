@@ -3,7 +3,7 @@
 It takes finished cells as the results file holds them and knows no file.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dermaflux.evaluation.study import METRICS, Line, Setting, curves, settings_of
@@ -12,14 +12,21 @@ from dermaflux.figures.drawing import Drawing, colour, dress
 RATIO = "synthetic pictures for each real one (0: standard augmentation only)"
 
 
-def draw_study(lines: Sequence[Line]) -> Drawing:
-    """The panels of a study's cells: mean and standard deviation over seeds; dotted, the best baseline on val."""
+def draw_study(lines: Sequence[Line], differences: Sequence[Mapping[str, Any]] = ()) -> Drawing:
+    """The panels of a study's cells: mean and standard deviation over seeds; dotted, the best baseline on val.
+
+    differences: what `training.study_report` found of each arm against its baseline, paired by seed.
+    """
     settings = settings_of(lines)
-    header = ("model", "real pictures", "arm", "seeds", "val AUC", *(f"test {label}" for label in METRICS.values()))
+    gains = {(found["model"], found["num_real"], found["arm"]): found for found in differences}
+    header = (
+        "model", "real pictures", "arm", "seeds", "val AUC", *(f"test {label}" for label in METRICS.values()),
+        *(f"{label} less the baseline's (95 %)" for label in METRICS.values() if gains),
+    )  # fmt: skip
     return Drawing(
         name="augmentation-study", figure=draw_panels(settings), header=header,
-        rows=[row for setting in settings for row in _rows(setting)],
-        says=" ".join(_verdict(setting) for setting in settings),
+        rows=[row for setting in settings for row in _rows(setting, gains)],
+        says=" ".join(_verdict(setting, gains) for setting in settings),
     )  # fmt: skip
 
 
@@ -51,7 +58,10 @@ def _panel(figure: Any, place: dict[str, Any], settings: Sequence[Setting], metr
             figure.add_hline(y=curve.baseline, line={"color": colour(index), "dash": "dot"}, **place)
 
 
-def _rows(setting: Setting) -> list[tuple[Any, ...]]:
+Gains = Mapping[tuple[str, int, str], Mapping[str, Any]]
+
+
+def _rows(setting: Setting, gains: Gains) -> list[tuple[Any, ...]]:
     return [
         (
             setting.model,
@@ -60,15 +70,28 @@ def _rows(setting: Setting) -> list[tuple[Any, ...]]:
             len(lines),
             round(setting.mean(arm, "val", "auc"), 4),
             *(round(setting.mean(arm, "test", metric), 4) for metric in METRICS),
+            *(_interval(gains.get((setting.model, setting.num_real, arm)), metric) for metric in METRICS if gains),
         )
         for arm, lines in setting.arms.items()
     ]
 
 
-def _verdict(setting: Setting) -> str:
+def _interval(gain: Mapping[str, Any] | None, metric: str) -> str:
+    if gain is None:
+        return ""
+    value, low, high = gain[metric]
+    return f"{value:+.3f} ({low:+.3f}, {high:+.3f})"
+
+
+def _verdict(setting: Setting, gains: Gains) -> str:
     baseline, chosen = setting.baseline, setting.chosen
     where = f"{setting.model} with {setting.num_real} real pictures"
     if baseline is None or chosen is None:
         return f"{where}: no comparison yet."
-    gain = setting.mean(chosen, "test", "auc") - setting.mean(baseline, "test", "auc")
-    return f"{where}: {chosen}, the best ratio on val, has a test AUC {gain:+.3f} from {baseline}, the best baseline."
+    said = f"{where}: {chosen}, the best ratio on val, has a test AUC"
+    gain = gains.get((setting.model, setting.num_real, chosen))
+    if gain is None or gain["against"] != baseline:
+        difference = setting.mean(chosen, "test", "auc") - setting.mean(baseline, "test", "auc")
+        return f"{said} {difference:+.3f} from {baseline}, the best baseline."
+    seeds = f"{gain['num_seeds']} seed{'' if gain['num_seeds'] == 1 else 's'}"
+    return f"{said} {_interval(gain, 'auc')} from {baseline}, the best baseline, paired over {seeds}."

@@ -3,10 +3,12 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from dermaflux.generation.catalogue import AdapterEntry, ModelCatalogue, ModelEntry
+from dermaflux.generation.catalogue import ModelCatalogue
+from dermaflux.generation.entries import AdapterEntry, ModelEntry
 
 if TYPE_CHECKING:
-    from dermaflux.generation.loading import choose_placement, load_pipeline
+    from dermaflux.generation.loading import load_pipeline
+    from dermaflux.generation.placement import choose_placement
     from dermaflux.generation.sampler import Generator
 
 __all__ = [
@@ -20,7 +22,7 @@ __all__ = [
 
 _HEAVY = {
     "Generator": "dermaflux.generation.sampler",
-    "choose_placement": "dermaflux.generation.loading",
+    "choose_placement": "dermaflux.generation.placement",
     "load_pipeline": "dermaflux.generation.loading",
 }
 

@@ -16,6 +16,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from dermaflux.domain.errors import AdapterNotApplied, ModelNotAvailable
+from dermaflux.generation.bfl_names import (
+    DOUBLE_LAYERS,
+    OUTSIDE_LAYERS,
+    SINGLE_LAYERS,
+    SWAPPED_LAYER,
+)
 
 # Sizes of the transformer's linear layers: name -> (out_features, in_features).
 LayerSizes = Mapping[str, tuple[int, int]]
@@ -28,38 +34,12 @@ _ALPHA = re.compile(r"(?P<module>.+)\.alpha")
 _PART = {"lora_A": "down", "lora_down": "down", "lora_B": "up", "lora_up": "up"}
 _NUM_SHOWN = 3
 
-# kohya's fused names -> the layers diffusers has instead (sd-scripts networks/lora_flux.py).
-_KOHYA_DOUBLE = {
-    "img_attn_proj": ("attn.to_out.0",),
-    "img_attn_qkv": ("attn.to_q", "attn.to_k", "attn.to_v"),
-    "img_mlp_0": ("ff.net.0.proj",),
-    "img_mlp_2": ("ff.net.2",),
-    "img_mod_lin": ("norm1.linear",),
-    "txt_attn_proj": ("attn.to_add_out",),
-    "txt_attn_qkv": ("attn.add_q_proj", "attn.add_k_proj", "attn.add_v_proj"),
-    "txt_mlp_0": ("ff_context.net.0.proj",),
-    "txt_mlp_2": ("ff_context.net.2",),
-    "txt_mod_lin": ("norm1_context.linear",),
-}
-_KOHYA_SINGLE = {
-    "linear1": ("attn.to_q", "attn.to_k", "attn.to_v", "proj_mlp"),
-    "linear2": ("proj_out",),
-    "modulation_lin": ("norm.linear",),
-}
-_KOHYA_OUTSIDE = {
-    "img_in": "x_embedder",
-    "txt_in": "context_embedder",
-    "time_in_in_layer": "time_text_embed.timestep_embedder.linear_1",
-    "time_in_out_layer": "time_text_embed.timestep_embedder.linear_2",
-    "vector_in_in_layer": "time_text_embed.text_embedder.linear_1",
-    "vector_in_out_layer": "time_text_embed.text_embedder.linear_2",
-    "guidance_in_in_layer": "time_text_embed.guidance_embedder.linear_1",
-    "guidance_in_out_layer": "time_text_embed.guidance_embedder.linear_2",
-    "final_layer_linear": "proj_out",
-    "final_layer_adaLN_modulation_1": "norm_out.linear",
-}
+# kohya's names: BFL's with underscores (sd-scripts networks/lora_flux.py).
+_KOHYA_DOUBLE, _KOHYA_SINGLE, _KOHYA_OUTSIDE = (
+    {name.replace(".", "_"): layers for name, layers in table.items()}
+    for table in (DOUBLE_LAYERS, SINGLE_LAYERS, OUTSIDE_LAYERS)
+)
 _KOHYA_BLOCK = re.compile(r"lora_unet_(?P<kind>double|single)_blocks_(?P<index>\d+)_(?P<layer>\w+)")
-_KOHYA_SWAPPED = "norm_out.linear"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +134,7 @@ def _targets(module: str) -> tuple[str, ...]:
         names = (_KOHYA_DOUBLE if double else _KOHYA_SINGLE).get(match["layer"], ())
         return tuple(f"{block}.{name}" for name in names)
     if module.startswith("lora_unet_"):
-        name = _KOHYA_OUTSIDE.get(module.removeprefix("lora_unet_"))
-        return (name,) if name else ()
+        return _KOHYA_OUTSIDE.get(module.removeprefix("lora_unet_"), ())
     return (module.removeprefix("base_model.model.").removeprefix("transformer."),)
 
 
@@ -182,7 +161,7 @@ def _split(
     targets = _targets(module)
     down = parts["down"].float()
     up = parts["up"].float() * _scale(targets[0], parts, config)
-    if targets == (_KOHYA_SWAPPED,) and module.startswith("lora_unet_"):
+    if targets == (SWAPPED_LAYER,) and module.startswith("lora_unet_"):
         up = torch.cat(
             up.chunk(2)[::-1]
         )  # BFL has shift before scale, diffusers scale before shift

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from diffusers import FluxPipeline, FluxTransformer2DModel
@@ -20,6 +21,7 @@ from dermaflux.generation.adapter_files import LayerSizes, LoraPair, pairs_of, r
 from dermaflux.generation.adapter_place import keep_place, put_in_place
 from dermaflux.generation.catalogue import AdapterEntry, ModelCatalogue
 from dermaflux.generation.hub import download_adapter
+from dermaflux.generation.placement import streams_blocks
 from dermaflux.generation.weights import sha256_of_file
 
 log = logging.getLogger(__name__)
@@ -72,7 +74,7 @@ def wear(pipe: FluxPipeline, adapters: Sequence[Adapter]) -> int:
     try:
         for slot, adapter in wanted.items():
             if slot not in worn(transformer):
-                _put_on(transformer, adapter)
+                _put_on(pipe, adapter)
     except DermaFluxError:
         _take_off(transformer, worn(transformer))
         raise
@@ -129,13 +131,15 @@ def _exchange(transformer: FluxTransformer2DModel, adapters: Sequence[Adapter]) 
     return sum(2 * len(pairs) for _, pairs in blend)
 
 
-def _put_on(transformer: FluxTransformer2DModel, adapter: Adapter) -> None:
+def _put_on(pipe: FluxPipeline, adapter: Adapter) -> None:
+    transformer = pipe.transformer
+    told: dict[str, Any] = {"_pipeline": pipe} if streams_blocks(transformer) else {}
     pairs = pairs_of(read_adapter_file(adapter.path), layer_sizes(transformer))
     state = _peft_state(pairs, transformer.dtype)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", "Already found a `peft_config`")  # several adapters are meant
-            transformer.load_lora_adapter(state, prefix=None, adapter_name=adapter.slot)  # type: ignore[arg-type] - no prefix
+            transformer.load_lora_adapter(state, prefix=None, adapter_name=adapter.slot, **told)  # type: ignore[arg-type] - no prefix
     except (ValueError, RuntimeError, KeyError) as error:
         raise AdapterNotApplied(f"The adapter {adapter.path.name} was refused by peft: {error}.") from error
     _check_applied(transformer, state, adapter.slot, adapter.path.name)

@@ -1,79 +1,35 @@
 """Which base models and adapters there are, and each one's facts. It loads no weights and no torch.
 
-A model is named by a known name, by a folder that holds a FluxPipeline, or not at all; an adapter by a known name,
-a .safetensors file, or a hub repository.
+A model is named by a known name, by a folder that holds a FluxPipeline, by a checkpoint file of its transformer (which
+names the pipeline with the other parts), or not at all; an adapter by a known name, a .safetensors file, or a hub
+repository.
 """
 
 import json
 import logging
 import re
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from dermaflux.domain.errors import InvalidRequest, ModelNotAvailable
 from dermaflux.domain.records import SamplingRequest
 from dermaflux.generation.adapter_facts import AdapterFacts, read_adapter_facts
+from dermaflux.generation.entries import (
+    FLUX_DEV,
+    HUB_MODELS,
+    AdapterEntry,
+    ModelEntry,
+)
 from dermaflux.generation.facts import PipelineFacts, load_facts
+from dermaflux.generation.file_entries import SUFFIX, entry_of_file
 
 log = logging.getLogger(__name__)
 
 ASSETS_DIR = Path(__file__).parents[2] / "assets" / "models"
 NANO = "nano"
 INDEX_FILE = "model_index.json"
-_UNSTATED_LICENCE = "not stated; see the model's own card"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ModelEntry:
-    """One base model. `source` is a folder, or a hub repository when `is_hub`.
-
-    `distilled_guidance`: guidance_scale is fed to the transformer (FLUX.1-dev); otherwise it is the scale of true
-    classifier-free guidance against the empty prompt, and 1 turns it off.
-    """
-
-    name: str
-    source: str
-    is_hub: bool = False
-    size_px: int = 512
-    num_steps: int = 20
-    guidance_scale: float = 1.0
-    contrast_scale: float = 0.0
-    distilled_guidance: bool = False
-    text_tokens: int = 512
-    int8_checked: bool = False
-    licence: str = _UNSTATED_LICENCE
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AdapterEntry:
-    """One LoRA: a file, or a hub repository (`file` names the one wanted when it holds several)."""
-
-    name: str
-    source: str
-    is_hub: bool = False
-    file: str | None = None
-
-
-FLUX_DEV = ModelEntry(
-    name="flux-dev",
-    source="black-forest-labs/FLUX.1-dev",
-    is_hub=True,
-    guidance_scale=3.5,
-    distilled_guidance=True,
-    licence="FLUX.1 [dev] Non-Commercial License",
-)
-# schnell was distilled to 4 steps without guidance, on 256 text tokens (BFL flux/util.py, load_t5).
-FLUX_SCHNELL = ModelEntry(
-    name="flux-schnell",
-    source="black-forest-labs/FLUX.1-schnell",
-    is_hub=True,
-    num_steps=4,
-    text_tokens=256,
-    licence="Apache-2.0",
-)
-
-
-_HUB_MODELS = {entry.name: entry for entry in (FLUX_DEV, FLUX_SCHNELL)}
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
 
@@ -88,12 +44,16 @@ class ModelCatalogue:
     def models(self) -> tuple[ModelEntry, ...]:
         """The named models: nano if it is installed, those of the hub, then other pipelines that lie in the assets.
 
-        A folder named as a hub model stands for it, without a download.
+        A folder named as a hub model stands for it, without a download. Checkpoint files go by their stems.
         """
+        return tuple(entry for name in self._names() if (entry := self._entry(name)))
+
+    def _names(self) -> list[str]:
+        """What lies there and on the hub by name, usable or not."""
         installed = {path.parent.name for path in self.assets_dir.glob(f"*/{INDEX_FILE}")}
-        own = sorted(installed - {NANO, *_HUB_MODELS})
-        names = [*([NANO] if NANO in installed else []), *_HUB_MODELS, *own]
-        return tuple(entry for name in names if (entry := self._entry(name)))
+        files = {path.stem for path in self.assets_dir.glob(f"*{SUFFIX}")}
+        own = sorted((installed | files) - {NANO, *HUB_MODELS})
+        return [*([NANO] if NANO in installed else []), *HUB_MODELS, *own]
 
     def adapters(self) -> tuple[AdapterEntry, ...]:
         """The adapters installed with the application, then those trained here, by file name."""
@@ -104,20 +64,34 @@ class ModelCatalogue:
         return tuple(AdapterEntry(name=path.stem, source=str(path)) for path in files)
 
     def model(self, name: str) -> ModelEntry:
-        """The model of that name or folder.
+        """The model of that name, folder or checkpoint file.
 
-        Raises InvalidRequest for an unknown name, ModelNotAvailable for a folder without a pipeline in it.
+        Raises InvalidRequest for an unknown name, ModelNotAvailable for a folder without a pipeline in it, and for a
+        file that is no transformer or names no pipeline.
         """
+        if name not in {NANO, *HUB_MODELS} and (file := self._file(name)) is not None:
+            return entry_of_file(file, name, self._pipeline)
+        return self._pipeline(name)
+
+    def _file(self, name: str) -> Path | None:
+        """The checkpoint file of that name, in the assets or by its path; a pipeline's folder goes before it."""
+        if _PLAIN_NAME.fullmatch(name) and (self.assets_dir / name / INDEX_FILE).is_file():
+            return None
+        files = (self.assets_dir / f"{name}{SUFFIX}", Path(name).expanduser())
+        return next((file for file in files if file.suffix == SUFFIX and file.is_file()), None)
+
+    def _pipeline(self, name: str) -> ModelEntry:
+        """The model of that name or folder. Raises as `model` does."""
         folder = self.assets_dir / name
         if name == NANO or (_PLAIN_NAME.fullmatch(name) and (folder / INDEX_FILE).is_file()):
-            return _local(entry_of_folder(folder, name=name), _HUB_MODELS.get(name))
-        if name in _HUB_MODELS:
-            return _HUB_MODELS[name]
+            return _local(entry_of_folder(folder, name=name), HUB_MODELS.get(name))
+        if name in HUB_MODELS:
+            return HUB_MODELS[name]
         folder = Path(name).expanduser()
         if not folder.is_dir() and not _looks_like_path(name):
-            known = ", ".join(dict.fromkeys([NANO, *(entry.name for entry in self.models())]))
+            known = ", ".join(dict.fromkeys([NANO, *self._names()]))
             raise InvalidRequest(
-                f"The model {name!r} is not known. Choose one of {known}, or name a folder."
+                f"The model {name!r} is not known. Choose one of {known}, or name a folder or a {SUFFIX} file."
             )
         return entry_of_folder(folder, name=name)
 

@@ -21,19 +21,13 @@ from dermaflux.generation.adapter_facts import read_adapter_facts
 from dermaflux.generation.adapters import Adapter, locate_adapters, wear
 from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
 from dermaflux.generation.drawing import LoadedModel, draw, identity_of, raise_if
-from dermaflux.generation.loading import (
-    INT8,
-    OnLoad,
-    check_room,
-    choose_placement,
-    load_pipeline,
-    locate,
-    unheard,
-)
+from dermaflux.generation.loading import OnLoad, load_pipeline, unheard
+from dermaflux.generation.memory import AUTO
+from dermaflux.generation.model_files import locate
+from dermaflux.generation.placement import INT8, check_room, choose_placement, plan_for
 from dermaflux.generation.previews import Previewer, load_latent_rgb
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.generation.threads import fitting_threads
-from dermaflux.generation.weights import sha256_of_folder
 
 log = logging.getLogger(__name__)
 
@@ -58,6 +52,7 @@ class Generator:
         *,
         device: str = "auto",
         precision: str = "auto",
+        memory: str = AUTO,
         exports_dir: Path | None = None,
         speed: Speed = NO_SPEED,
     ) -> None:
@@ -65,6 +60,7 @@ class Generator:
         self._exports_dir = exports_dir
         self._device = device
         self._precision = precision
+        self._memory = memory
         self._speed = speed
         self._loaded: LoadedModel | None = None
         self._turn = threading.Lock()
@@ -101,7 +97,7 @@ class Generator:
         """Which weights draw a request: read off the files, so that nothing is loaded. Raises as `stream` does."""
         entry = self.catalogue.model(request.model)
         adapters = locate_adapters(self.catalogue, request.adapters)
-        identity = identity_of(entry, sha256_of_folder(locate(entry)), request, adapters)
+        identity = identity_of(entry, locate(entry).sha256(), request, adapters)
         return replace(identity, precision=self._precision_of(entry, adapters), speed=self._speed_of(adapters))
 
     def warm_up(self, model: str | None = None) -> None:
@@ -132,7 +128,8 @@ class Generator:
                     yield from draw(loaded, request, together, should_stop)
         except torch.OutOfMemoryError as error:
             raise ModelNotAvailable(
-                f"The device ran out of memory at {request.size_px} px. Choose a smaller size or a smaller model."
+                f"The device ran out of memory at {request.size_px} px. Choose a smaller size, a smaller model, or a "
+                "memory preset for a smaller GPU (DERMAFLUX_MEMORY)."
             ) from error
         finally:
             self._turn.release()
@@ -150,19 +147,23 @@ class Generator:
             on_load(f"{entry.name}: {doing}", done, total)
 
         told("fetching its files from the hub" if entry.is_hub else "finding its files", 0, 0)
-        folder = locate(entry)
-        check_room(folder, placement)
+        files = locate(entry)
+        check_room(files.sizes(), placement, self._memory)
         self._drop()
-        pipe = load_pipeline(entry, placement, folder, told)
+        plan = plan_for(files.sizes(), placement, self._memory)
+        if plan.preset:
+            told(f"{plan}", 0, 0)
+        pipe = load_pipeline(entry, placement, files, told, plan)
         if self._precision != INT8:  # else onnxruntime computes, and has its own ways
             speeding.prepare(pipe, self._speed)
         told("ready; the first image takes longer than the next ones", 0, 0)
         self._loaded = LoadedModel(
             entry=entry,
             pipe=pipe,
-            sha256=sha256_of_folder(folder),
+            sha256=files.sha256(),
             encoder=PromptEncoder(pipe, entry.text_tokens, self._speed.prompt_cache),
-            previewer=Previewer(pipe, load_latent_rgb(folder)),
+            previewer=Previewer(pipe, load_latent_rgb(files.folder)),
+            precision=plan.precision,
         )
         return self._loaded
 
@@ -206,7 +207,11 @@ class Generator:
         loaded.sampling = with_onnx(loaded.pipe, loaded.sha256, loaded.adapters, self._exports_dir, int8=int8)
 
     def _precision_of(self, entry: ModelEntry, adapters: Sequence[Adapter]) -> str:
-        return INT8 if self._precision == INT8 and entry.int8_checked and not adapters else ""
+        if self._precision == INT8:
+            return INT8 if entry.int8_checked and not adapters else ""
+        if self._loaded is not None and self._loaded.entry == entry:
+            return self._loaded.precision
+        return plan_for(locate(entry).sizes(), choose_placement(self._device, self._precision), self._memory).precision
 
     def _speed_of(self, adapters: Sequence[Adapter]) -> str:
         if self._precision == INT8:

@@ -60,8 +60,12 @@ class ReportChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StudyChoice:
-    """An augmentation study that can be looked at: how many trainings it has finished."""
+    """An augmentation study that can be looked at: how many trainings it has finished.
+
+    differences: each arm's paired differences to its baseline, as training.study_report wrote them; empty before.
+    """
 
     name: str
     num_cells: int
     lines: Sequence[Mapping[str, Any]]
+    differences: Sequence[Mapping[str, Any]] = ()

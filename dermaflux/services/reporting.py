@@ -16,6 +16,7 @@ from typing import Any
 
 from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.domain.roles import Visitor
+from dermaflux.evaluation.study_arms import DIFFERENCES, RESULTS
 from dermaflux.run_status import write_json
 from dermaflux.services.heavy_work import EVALUATIONS
 from dermaflux.services.probing import Probing
@@ -44,7 +45,6 @@ log = logging.getLogger(__name__)
 
 REPORTS = "reports"  # in the data folder: reports that were made elsewhere, one JSON file each
 STUDIES = "studies"  # in the data folder and among the assets: augmentation studies, a folder each
-RESULTS = "results.jsonl"
 _REPORT, _ASKED, _IMAGES = "report.json", "asked.json", "images"
 # What only the report of that kind says.
 _MARKS: Mapping[str, str] = {
@@ -130,7 +130,10 @@ class Reporting(Training, Probing):
             for path in sorted(root.glob(f"*/{RESULTS}")):
                 texts = path.read_text(encoding="utf-8").splitlines()
                 lines = tuple(line for text in texts if (line := parsed_line(text)))
-                found[path.parent.name] = StudyChoice(name=path.parent.name, num_cells=len(lines), lines=lines)
+                found[path.parent.name] = StudyChoice(
+                    name=path.parent.name, num_cells=len(lines), lines=lines,
+                    differences=_read_differences(path.parent / DIFFERENCES),
+                )  # fmt: skip
         return tuple(found.values())
 
     def _evaluation_command(self, request: EvaluationRequest, folder: Path, real: Path | None) -> Command:
@@ -178,6 +181,11 @@ def _kind_of_file(path: Path, changed_ns: int) -> str | None:
         log.warning("%s is left out: %s", path.name, error)
         return None
     return next((kind for mark, kind in _MARKS.items() if mark in report), None)
+
+
+def _read_differences(path: Path) -> tuple[dict[str, Any], ...]:
+    """None where the study has not been reported on yet."""
+    return tuple(_read_json(path).get("differences", ())) if path.is_file() else ()
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -5,13 +5,14 @@ A cell is an image like any other: judged, stored, open to verdicts. A job that 
 
 import csv
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from dermaflux.domain.errors import Cancelled, DataNotFound, InvalidRequest
+from dermaflux.domain.errors import Cancelled, DataNotFound, DermaFluxError, InvalidRequest
 from dermaflux.domain.records import (
     DISCLAIMER,
     GeneratedImage,
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from dermaflux.jobs.worker import Handler
 
 SWEEP = "sweep"
+Event = TypeVar("Event")
 
 
 class Sweeping(Generating):
@@ -77,40 +79,62 @@ class Sweeping(Generating):
         return {**super()._handlers(), SWEEP: self._do_sweep}
 
     def _do_sweep(self, job: "Job", context: "JobContext") -> None:
+        sweep = Sweep.from_dict(job.payload)
         with OneBehind() as behind:
-            for index, cell in enumerate(Sweep.from_dict(job.payload).cells()):
+            for index, cell in enumerate(sweep.cells()):
                 behind.check()
                 if context.should_stop():
                     raise Cancelled("The sweep was stopped. Cells finished before are kept.")
                 if (known := self._drawn_before(cell)) is not None:
                     keep = partial(self._show, known.image_id, index, context)
                 else:
-                    drawn = self._draw_cell(cell, index, context, behind)
+                    events = self.generate(cell, context.should_stop, tell_loading(context))
+                    drawn = _last(_naming(sweep.title(index), events), index, context, behind)
                     keep = partial(self._keep, drawn, job, context)
-                behind.put(partial(_end_cell, keep, index, job.total, context))
-
-    def _draw_cell(
-        self, cell: SamplingRequest, index: int, context: "JobContext", behind: OneBehind
-    ) -> GeneratedImage:
-        from dermaflux.jobs import Update
-
-        placed: StepPreview | GeneratedImage | None = None
-        for event in self.generate(cell, context.should_stop, tell_loading(context)):
-            behind.check()
-            placed = replace(event, image_index=index)
-            if isinstance(placed, StepPreview):
-                context.publish(Update(key=index, data=placed))
-        assert isinstance(placed, GeneratedImage), "a request of one image ends with it"
-        return placed
+                behind.put(partial(_end_cell, sweep, keep, index, context))
 
     def _drawn_before(self, cell: SamplingRequest) -> StoredImage | None:
         return self._store().drawn_before(expected_of(cell, self._generator().identity(cell), cell.seed))
 
 
-def _end_cell(keep: Callable[[], None], index: int, total: int, context: "JobContext") -> None:
+def _last(
+    events: Iterator[StepPreview | GeneratedImage], index: int, context: "JobContext", behind: OneBehind
+) -> GeneratedImage:
+    """The image of a cell, after its previews were shown in its place."""
+    from dermaflux.jobs import Update
+
+    placed: StepPreview | GeneratedImage | None = None
+    for event in events:
+        behind.check()
+        placed = replace(event, image_index=index)
+        if isinstance(placed, StepPreview):
+            context.publish(Update(key=index, data=placed))
+    assert isinstance(placed, GeneratedImage), "a request of one image ends with it"
+    return placed
+
+
+def _end_cell(sweep: Sweep, keep: Callable[[], None], index: int, context: "JobContext") -> None:
     """Keep a cell and say so, while the next one is drawn."""
-    keep()
-    context.progress(index + 1, total)
+    with _named(sweep.title(index)):
+        keep()
+    context.progress(index + 1, sweep.num_cells)
+
+
+def _naming(title: str, events: Iterator[Event]) -> Iterator[Event]:
+    with _named(title):
+        yield from events
+
+
+@contextmanager
+def _named(title: str) -> Iterator[None]:
+    """Whatever ends a cell says which: else who drew 64 would have to guess."""
+    try:
+        yield
+    except Cancelled:
+        raise
+    except DermaFluxError as error:
+        error.args = (f"{title}: {error}",)
+        raise
 
 
 def _table(sweep: Sweep, images: Sequence[StoredImage]) -> str:

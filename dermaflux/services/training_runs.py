@@ -22,6 +22,7 @@ from dermaflux.services.training_cost import (
     FLUX,
     GPU,
     RAM,
+    BaseSize,
     base_size,
     classifier_parts,
     installed_gb,
@@ -76,9 +77,7 @@ class Training(HeavyWork):
         place = GPU if on_gpu else RAM
         pictures = count_pictures(request.kind, request.real, self.settings.data_dir / REAL, values)
         if request.kind == LORA:
-            is_flux = values["base"].startswith("flux")
-            size = FLUX if is_flux else base_size(self._base_folder(values["base"]))
-            parts = lora_parts(size, values, on_gpu=on_gpu)
+            parts = lora_parts(self._base_size(values["base"]), values, on_gpu=on_gpu)
         else:
             parts = classifier_parts(values, pictures)
         seconds, basis = self._predicted_seconds(request.kind, values, pictures)
@@ -216,8 +215,10 @@ class Training(HeavyWork):
             raise DataNotFound(f"There is no run {run_id!r}.")
         return self._run_folder(kind, name)
 
-    def _base_folder(self, name: str) -> Path:
-        return Path(self.catalogue().model(name).source)
+    def _base_size(self, name: str) -> BaseSize:
+        entry = self.catalogue().model(name)
+        is_flux = name.startswith("flux") or entry.transformer_file is not None  # BFL's own names are FLUX.1's
+        return FLUX if is_flux else base_size(Path(entry.source))
 
     def _check_may_train(self) -> None:
         if not self.may_train:

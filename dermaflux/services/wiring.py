@@ -142,6 +142,7 @@ class Wiring:
             self.catalogue(),
             device=self.settings.device,
             precision=self.settings.precision,
+            memory=self.settings.memory,
             exports_dir=self.settings.data_dir / ONNX_EXPORTS,
             speed=self.settings.chosen_speed,
         )

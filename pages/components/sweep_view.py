@@ -24,7 +24,7 @@ class SweepView(BoardView):
         self.found: dict[int, StoredImage] = {}
         self._job_id = job_id
         steps = [cell.num_steps for cell in sweep.cells()]
-        super().__init__([empty_card(place, self._title(place), steps[place]) for place in range(sweep.num_cells)])
+        super().__init__([empty_card(place, sweep.title(place), steps[place]) for place in range(sweep.num_cells)])
 
     def value(self) -> dict[str, Any]:
         """The board's value now, with the headings of its table."""
@@ -37,15 +37,10 @@ class SweepView(BoardView):
         }
         return super().value() | {"table": table}
 
-    def _title(self, place: int) -> str:
-        row, column = divmod(place, len(self.sweep.columns.values))
-        axes = [(self.sweep.rows, row)] if self.sweep.rows else []
-        return " · ".join(f"{a.axis.label} {a.heading(at)}" for a, at in [*axes, (self.sweep.columns, column)])
-
     def _finished_card(self, index: int, stored: StoredImage) -> Card:
         self.found[index] = stored
         picture = thumbnail_uri(Path(stored.path))
-        card = stored_card(stored, key=str(index), title=self._title(index), picture=picture)
+        card = stored_card(stored, key=str(index), title=self.sweep.title(index), picture=picture)
         return card | {"is_thumbnail": True, "brief": _brief(stored, self.sweep.axes)}
 
     def _running(self, of_image: float) -> None:

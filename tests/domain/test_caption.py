@@ -32,14 +32,14 @@ SPECS = st.builds(
 )
 
 
-@settings(max_examples=3000, deadline=None)
+@settings(max_examples=1000, deadline=None)
 @given(spec=SPECS, seed=st.none() | st.integers(0, 10**6))
 def test_parse_inverts_compose_at_the_resolution_of_the_wordings(spec, seed):
     rng = None if seed is None else random.Random(seed)
     assert parse(compose(spec, rng)) == at_caption_resolution(spec)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(spec=SPECS, seed=st.integers(0, 10**6))
 def test_the_attributes_stand_within_the_first_fifty_words(spec, seed):
     # Site and skin tone follow the attributes, so without them the caption ends with the last colour.

@@ -90,7 +90,15 @@ def test_a_study_names_its_baseline_and_what_it_gains():
         figures = {"auc": auc, "balanced_accuracy": auc}
         return {"model": "vit", "num_real": 250, "arm": arm, "seed": 0, "val": figures, "test": figures}
 
-    drawing = draw_study([line("plain", 0.7), line("augmented", 0.8), line("flow:1", 0.75), line("flow:2", 0.85)])
+    lines = [line("plain", 0.7), line("augmented", 0.8), line("flow:1", 0.75), line("flow:2", 0.85)]
+    drawing = draw_study(lines)
     assert "flow:2, the best ratio on val, has a test AUC +0.050 from augmented" in drawing.says
     assert [row[2] for row in drawing.rows] == ["plain", "augmented (baseline)", "flow:1", "flow:2 (chosen)"]
     assert list(drawing.figure.data[0].x) == [0.0, 1.0, 2.0]
+    gain = {"model": "vit", "num_real": 250, "arm": "flow:2", "against": "augmented", "num_seeds": 1,
+            "auc": [0.05, -0.01, 0.1], "balanced_accuracy": [0.05, 0.02, 0.08]}  # fmt: skip
+    paired = draw_study(lines, [gain])
+    assert "a test AUC +0.050 (-0.010, +0.100) from augmented, the best baseline, paired over 1 seed" in paired.says
+    gained = ("+0.050 (-0.010, +0.100)", "+0.050 (+0.020, +0.080)")
+    assert [row[-2:] for row in paired.rows] == [("", "")] * 3 + [gained]
+    assert all(len(row) == len(paired.header) for row in paired.rows)

@@ -1,7 +1,9 @@
 import json
+import re
 
 import pytest
 import torch
+from diffusers.models import modeling_utils
 from safetensors.torch import load_file, save_file
 
 from dermaflux.domain.errors import InvalidRequest, ModelNotAvailable
@@ -38,6 +40,29 @@ def test_the_nano_loads_whole_in_float32_with_its_patch_autoencoder(saved_nano):
 
 def test_a_foreign_flux_pipeline_loads(saved_foreign):
     assert type(load(saved_foreign).vae).__name__ == "AutoencoderKL"
+
+
+def test_shards_are_read_side_by_side_and_as_strictly(broken_nano, saved_nano, monkeypatch):
+    whole = load(saved_nano).transformer
+    (broken_nano / TRANSFORMER).unlink()
+    whole.save_pretrained(broken_nano / "transformer", max_shard_size="100KB")
+    shards = sorted((broken_nano / "transformer").glob("*.safetensors"))
+    assert len(shards) > 2
+    side_by_side, before = [], modeling_utils._load_shard_files_with_threadpool
+
+    def loaded(*args, **kwargs):
+        side_by_side.append(len(kwargs["shard_files"] if "shard_files" in kwargs else args[0]))
+        return before(*args, **kwargs)
+
+    monkeypatch.setattr(modeling_utils, "_load_shard_files_with_threadpool", loaded)
+    for name, tensor in load(broken_nano).transformer.state_dict().items():
+        assert torch.equal(tensor, whole.state_dict()[name])
+    assert side_by_side[0] == len(shards) and not modeling_utils.HF_ENABLE_PARALLEL_LOADING
+    tensors = load_file(shards[0])
+    first = next(iter(tensors))
+    save_file({k: v for k, v in tensors.items() if k != first}, shards[0], {"format": "pt"})
+    with pytest.raises(ModelNotAvailable, match=rf"1 missing weights, the first {re.escape(first)}"):
+        load(broken_nano)
 
 
 def test_placement_words():

@@ -10,7 +10,9 @@ import pytest
 from dermaflux.domain.errors import Cancelled, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, SamplingRequest
 from dermaflux.generation import Generator, ModelCatalogue
-from dermaflux.generation import loading as loading_module
+from dermaflux.generation import placement as placement_module
+from dermaflux.generation.loading import unheard
+from dermaflux.generation.model_files import ModelFiles
 
 
 @pytest.fixture
@@ -22,7 +24,7 @@ def assets(saved_nano, saved_foreign, tmp_path):
 
 
 def drawn(generator, **options):
-    on_load = options.pop("on_load", loading_module.unheard)
+    on_load = options.pop("on_load", unheard)
     asked = SamplingRequest(caption="a mole", num_steps=1, size_px=64, **options)
     return next(e for e in generator.stream(asked, on_load=on_load) if isinstance(e, GeneratedImage))
 
@@ -71,7 +73,7 @@ def test_a_model_that_is_too_large_is_refused_and_the_former_goes_on(assets, mon
     generator = Generator(ModelCatalogue(assets), device="cpu")
     drawn(generator, model="nano")
     before = generator._loaded
-    monkeypatch.setattr(loading_module.os, "sysconf", lambda name: 4096 if name == "SC_PAGE_SIZE" else 10)
+    monkeypatch.setattr(placement_module.os, "sysconf", lambda name: 4096 if name == "SC_PAGE_SIZE" else 10)
     with pytest.raises(ModelNotAvailable, match="Choose a smaller model, such as nano"):
         drawn(generator, model="dev-shaped")
     assert generator._loaded is before
@@ -79,10 +81,8 @@ def test_a_model_that_is_too_large_is_refused_and_the_former_goes_on(assets, mon
 
 
 def test_room_is_reckoned_in_the_number_format_that_runs(saved_nano):
-    import torch
-
-    half, whole = (loading_module._weight_bytes(saved_nano / "transformer", d) for d in (torch.bfloat16, torch.float32))
-    assert whole == 2 * half > 1000
+    size = ModelFiles(folder=saved_nano).sizes()["transformer"]
+    assert size.num_bytes(4) == 2 * size.num_bytes(2) > 1000
 
 
 def test_a_stop_between_two_parts_ends_the_load(assets):

@@ -73,6 +73,7 @@ def lines(process, verb):
     return [tuple(line.split()[1:]) for line in process.log.read_text().splitlines() if line.startswith(verb)]
 
 
+@pytest.mark.slow
 def test_every_part_is_made_once_though_one_of_three_workers_is_killed_and_one_is_stopped(
     queue, submit, start_worker, until
 ):
@@ -93,6 +94,7 @@ def test_every_part_is_made_once_though_one_of_three_workers_is_killed_and_one_i
     assert all(len(lines(worker, "made")) > 1 for worker in workers), "all of them worked"
 
 
+@pytest.mark.slow
 def test_a_poisonous_job_takes_two_workers_and_no_third(queue, submit, start_worker, until):
     poison, good = submit("ann", poison=True), submit("bob", total=1, seconds=0.01)
     first = start_worker()

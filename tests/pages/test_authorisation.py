@@ -44,6 +44,7 @@ PURE = {
     "coverage_view.<locals>.<lambda>",
     "_new_study.<locals>.<lambda>",
     "wire_reuse.<locals>.<lambda>",
+    "_set_timers",
 }
 OPEN_TO_VIEWERS = {
     "Greeting.header",

@@ -1,5 +1,6 @@
 """What a card and the board show of records and events."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -17,6 +18,7 @@ from dermaflux.domain.records import (
 from dermaflux.services.records import Ended, Finished, Preview, Waiting
 from pages.components.card_view import stored_card
 from pages.components.job_view import JobView
+from pages.followed_jobs import paced
 
 SPEC = LesionSpec(asymmetry=1.5, border=6, colours=("red", "black"), diagnosis="mel")
 ASSESSMENT = Assessment(
@@ -111,6 +113,21 @@ def test_every_value_is_new_so_that_only_differences_are_sent(view):
     view.apply(preview(1))
     assert before["cards"][0]["state"] == "waiting"
     assert view.value()["cards"][0]["state"] == "sampling"
+
+
+def test_a_card_is_sent_as_text_that_stays_the_same_while_the_card_does(view):
+    before = view.packed()
+    view.apply(preview(1))
+    after = view.packed()
+    assert json.loads(after["cards"][0])["step"] == 1 and before["cards"][0] != after["cards"][0]
+    assert before["cards"][1] == after["cards"][1]
+    assert after["job"] == view.value()["job"]
+
+
+def test_previews_that_follow_too_fast_are_left_out_and_nothing_else_is(stored):
+    done = Finished(job_id="j", image_index=0, stored=stored, assessment=ASSESSMENT)
+    events = [preview(1), preview(2), done, preview(3), done]
+    assert list(paced(iter(events))) == [events[0], done, done]
 
 
 def test_a_preview_is_a_small_jpeg(view):

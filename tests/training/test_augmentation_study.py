@@ -19,7 +19,7 @@ from training.lesion_records import LesionRecord
 from training.study_cell import Result, real_subset
 from training.study_config import PRESETS, Arm, Cell, StudyConfig
 from training.study_grid import Grid
-from training.study_report import Truth, compare, markdown, settings_of
+from training.study_report import Truth, as_json, compare, differences, markdown, settings_of
 from training.synthetic_source import AGREEING
 
 
@@ -82,6 +82,7 @@ def drawn(data_dir, tmp_path, write_synthetic):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.data
 def test_a_study_runs_and_goes_on_with_more_arms_and_reports(drawn, tmp_path):
     assert run_study(drawn) == 2
@@ -150,8 +151,13 @@ def test_baseline_and_ratio_are_chosen_on_val_and_compared_over_common_seeds(tmp
     truth = Truth(labels=np.array([0, 1] * 100), lesion_ids=tuple(map(str, range(200))))
     found = compare(grid, truth, setting, "flow:1.75", "augmented")
     assert found is not None and found.num_seeds == 2 and found.auc.value > 0
-    text = markdown(grid, truth, [setting])
+    gains = differences(grid, truth, [setting])
+    text = markdown([setting], gains)
     assert "| flow:1.75 (chosen) | 2 | 0.900 |" in text and "| augmented (baseline) | 3 |" in text
+    written = {gain["arm"]: gain for gain in json.loads(as_json([setting], gains))["differences"]}
+    assert set(written) == {"plain", "flow:1", "flow:1.75", "flow:1:alone"}
+    assert written["flow:1.75"]["against"] == "augmented" and written["flow:1.75"]["num_seeds"] == 2
+    assert written["flow:1.75"]["auc"][0] == pytest.approx(found.auc.value, abs=1e-5)
 
 
 def test_a_torn_line_of_the_results_is_no_cell_and_spoils_no_other(tmp_path):

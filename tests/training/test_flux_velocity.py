@@ -5,9 +5,9 @@ import pytest
 import torch
 from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
+from dermaflux.generation import choose_placement, load_pipeline
 from dermaflux.generation.catalogue import entry_of_folder
 from dermaflux.generation.denoising import Guidance, denoise
-from dermaflux.generation.loading import choose_placement, load_pipeline
 from dermaflux.generation.prompts import PromptEncoder
 from training.flux_velocity import flux_velocity, sampling_times, time_shift
 from training.rectified_flow import pack

@@ -8,7 +8,7 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from dermaflux.domain.errors import ModelNotAvailable
-from dermaflux.generation.loading import choose_placement
+from dermaflux.generation.placement import choose_placement
 from training.captioner import Question, Sampling, at_most
 from training.local_captioner import LocalCaptioner, locate_captioner
 

@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file
 
 from dermaflux.domain.errors import ModelNotAvailable
+from dermaflux.generation import choose_placement, load_pipeline
 from dermaflux.generation.adapters import Adapter, wear
 from dermaflux.generation.catalogue import entry_of_folder
-from dermaflux.generation.loading import choose_placement, load_pipeline
 from training.flux_velocity import flux_velocity
 from training.lora_config import PRESETS
 from training.quantized_base import to_nf4
@@ -51,6 +51,7 @@ def test_the_base_in_four_bits_is_nearly_the_base_at_an_eighth_of_the_size(tiny_
     assert transformer.single_transformer_blocks[0].proj_mlp.weight.nbytes == whole_bytes / 8
 
 
+@pytest.mark.slow
 def test_a_lora_learned_on_four_bits_fits_the_whole_base(run, tiny_models):
     path = train(run)
     pipe = tiny(tiny_models)

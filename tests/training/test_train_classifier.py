@@ -138,6 +138,7 @@ def test_a_run_without_gain_stops_by_patience(run):
     assert len(_history(run)) < 40
 
 
+@pytest.mark.slow
 def test_any_timm_model_trains(run):
     run = replace(run, model="test_vit3", size_px=64, optim=replace(run.optim, epochs=1))
     assert run_training(run).architecture.name == "test_vit3"
@@ -184,6 +185,7 @@ def arguments(folder, tmp_path):
     return [*common, "--data.folder", str(folder), "--data.frame-px", "40", "30", "--data.limit", "None"]
 
 
+@pytest.mark.slow
 def test_the_command_trains(arguments, tmp_path):
     command = [sys.executable, "-m", "training.train_classifier", *arguments, "--optim.epochs", "1"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
@@ -233,6 +235,7 @@ def test_epochs_of_a_given_length_make_budgets_equal(run):
     assert steps == list(range(1, 11)) and [line["step"] for line in _history(run)] == [5, 10]
 
 
+@pytest.mark.slow
 def test_an_earlier_run_is_gone_on_from(run):
     run_training(replace(run, name="first", optim=replace(run.optim, epochs=8, learning_rate=3e-3)))
     losses = []

@@ -58,6 +58,7 @@ def test_info_nce_by_hand():
     assert info_nce(first, second, 1.0).item() == pytest.approx(np.log(np.e + 2) - 1, abs=1e-5)
 
 
+@pytest.mark.slow
 def test_it_learns_and_exports_what_loads(run):
     run = replace(run, pretrained=True, num_steps=30, eval_every=15, num_lesions=16, learning_rate=1e-3, warmup_steps=2)
     trainer = DescriptorTrainer(run)

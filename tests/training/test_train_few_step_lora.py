@@ -28,6 +28,7 @@ def history(run):
     return [json.loads(line) for line in (run.folder / "history.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_the_student_comes_nearer_to_the_teacher_on_requests_it_has_not_seen(run):
     path = distil(run)
     held = [line["held_back_loss"] for line in history(run) if "held_back_loss" in line]
@@ -38,6 +39,7 @@ def test_the_student_comes_nearer_to_the_teacher_on_requests_it_has_not_seen(run
     assert start.is_file()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stop_in", ["_teacher", "_train_step"])
 def test_stopped_it_says_so_and_goes_on_to_the_same_losses(run, monkeypatch, stop_in):
     run = replace(run, num_steps=4)

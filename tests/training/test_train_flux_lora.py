@@ -17,11 +17,11 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 
 from dermaflux.domain.errors import DataNotFound, InvalidRequest, ModelNotAvailable
+from dermaflux.generation import choose_placement, load_pipeline
 from dermaflux.generation.adapter_facts import read_adapter_facts
 from dermaflux.generation.adapter_files import kohya_modules
 from dermaflux.generation.adapters import Adapter, wear
 from dermaflux.generation.catalogue import entry_of_folder
-from dermaflux.generation.loading import choose_placement, load_pipeline
 from training.flux_velocity import time_shift
 from training.lora_config import PRESETS, LoraRun
 from training.lora_layers import attach_lora, save_lora, trainable

@@ -69,6 +69,7 @@ def test_a_run_stopped_and_continued_equals_an_unbroken_one(config):
         assert torch.allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_learns_and_exports_a_pipeline_that_loads(config):
     config = replace(config, num_steps=60, batch_size=16, eval_every=30, learning_rate=3e-3, ema_decay=0.9, num_val=8)
     folder = train(config)
@@ -88,6 +89,7 @@ def test_every_preset_is_valid():
     assert all(text for text, _ in PRESETS.values())
 
 
+@pytest.mark.slow
 def test_it_goes_on_from_a_saved_nano_with_all_of_its_weights_learning(config, tmp_path):
     saved = train(config)
     later = NanoTrainer(replace(config, name="later", start_from=saved, learning_rate=1e-2, warmup_steps=0))

@@ -151,6 +151,7 @@ class Generator:
         check_room(files.sizes(), placement, self._memory)
         self._drop()
         plan = plan_for(files.sizes(), placement, self._memory)
+        speeding.check_together(plan, self._speed)
         if plan.preset:
             told(f"{plan}", 0, 0)
         pipe = load_pipeline(entry, placement, files, told, plan)

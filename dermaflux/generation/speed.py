@@ -18,6 +18,7 @@ from dermaflux.domain.speed import Speed
 from dermaflux.generation import zero_gpu
 from dermaflux.generation.adapters import keep_a_place_for_adapters
 from dermaflux.generation.attention import NATIVE, backend_of, usable_attention
+from dermaflux.generation.memory import Keeps, Plan
 
 Backend = str | Callable[..., Any]
 """What torch.compile hands its graphs to."""
@@ -32,6 +33,22 @@ def recorded(speed: Speed, device: torch.device, *, with_adapters: bool) -> str:
     kernel = usable_attention(speed.attention, device) if speed.attention else NATIVE
     words += [f"attention={kernel}"] if kernel != NATIVE else []
     return ",".join(sorted(word for word in words if word))
+
+
+def check_together(plan: Plan, speed: Speed) -> None:
+    """Refuse, before anything is loaded, options that the way a model is held rules out. Raises ModelNotAvailable."""
+    ruled_out = {
+        "fp8": speed.fp8 and bool(plan.precision),
+        "fuse_qkv": speed.fuse_qkv and (bool(plan.precision) or plan.keeps is Keeps.BLOCKS),
+        "hotswap": bool(speed.hotswap) and plan.keeps is Keeps.BLOCKS,
+        "compile": speed.compile and plan.keeps is Keeps.BLOCKS,
+        "cuda_graphs": speed.cuda_graphs and plan.keeps in (Keeps.BLOCKS, Keeps.ONE_PART),
+    }
+    if words := [name for name, is_out in ruled_out.items() if is_out]:
+        raise ModelNotAvailable(
+            f"The speed option {words[0]} does not go with the {plan}. Leave it out of DERMAFLUX_SPEED, or set "
+            "DERMAFLUX_MEMORY to a preset for a larger GPU."
+        )
 
 
 def prepare(pipe: FluxPipeline, speed: Speed, *, backend: Backend = "inductor") -> None:

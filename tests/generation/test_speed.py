@@ -12,13 +12,14 @@ from safetensors.torch import save_file
 
 from dermaflux.domain.errors import AdapterNotApplied, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, SamplingRequest, StepPreview
-from dermaflux.domain.speed import NO_SPEED, Speed
+from dermaflux.domain.speed import NO_SPEED, Speed, parse_speed
 from dermaflux.generation import Generator, choose_placement, load_pipeline
 from dermaflux.generation.adapters import Adapter, keep_a_place_for_adapters, layer_sizes, wear
 from dermaflux.generation.attention import usable_attention
 from dermaflux.generation.denoising import Guidance, Push, denoise, draw_noise
+from dermaflux.generation.memory import Keeps, Plan
 from dermaflux.generation.prompts import PromptEncoder
-from dermaflux.generation.speed import is_quantised, prepare, recorded, replay, suit
+from dermaflux.generation.speed import check_together, is_quantised, prepare, recorded, replay, suit
 from dermaflux.provenance import expected_of, from_generated
 
 CAPTION = "a dermoscopic image of a melanoma with dark brown and red colours"
@@ -308,3 +309,20 @@ def test_a_lora_on_a_text_encoder_is_refused_so_that_a_caption_names_its_embeddi
     save_file(halves, tmp_path / "text.safetensors", {"format": "pt"})
     with pytest.raises(AdapterNotApplied, match="no such layer"):
         wear(fresh, [Adapter.of_file(tmp_path / "text.safetensors")])
+
+
+@pytest.mark.parametrize(
+    ("option", "plan"),
+    [
+        ("fp8", Plan(preset="24gb", transformer="nf4", t5="nf4")),
+        ("fuse_qkv", Plan(preset="24gb", transformer="int8", t5="nf4")),
+        ("hotswap", Plan(preset="8gb", keeps=Keeps.BLOCKS)),
+        ("compile", Plan(preset="8gb", keeps=Keeps.BLOCKS)),
+        ("cuda_graphs", Plan(preset="12gb", keeps=Keeps.ONE_PART)),
+    ],
+)
+def test_what_a_memory_preset_rules_out_is_refused_before_loading(option, plan):
+    check_together(Plan(preset="80gb"), parse_speed(option))
+    check_together(plan, parse_speed("attention,channels_last,batch=2"))
+    with pytest.raises(ModelNotAvailable, match=f"{option} does not go with the memory preset {plan.preset}"):
+        check_together(plan, parse_speed(option))

@@ -38,6 +38,10 @@ class LikeConfig:
     num_steps: int | None = None
     guidance_scale: float | None = None
     contrast_scale: float | None = None
+    precision: str = "auto"
+    """As DERMAFLUX_PRECISION: int8 is onnxruntime's, of a model that says it was checked."""
+    exports: Path = Path("runs/exports")
+    """Where the exported transformer of int8 is kept."""
     data_dir: Path = Path("../shared/data")
     measured: Path = Path("runs/measured_ham10000.csv")
     out: Path = Path("runs/like/nano")
@@ -64,7 +68,7 @@ def requests_like(specs: Sequence[LesionSpec], config: LikeConfig) -> Iterator[S
 
 def write_samples(config: LikeConfig, requests: Sequence[SamplingRequest]) -> None:
     """Sample every request and write it with its provenance, one PNG each; one that is there already is kept."""
-    generator = Generator.load(config.model)
+    generator = Generator(precision=config.precision, exports_dir=config.exports)
     config.out.mkdir(parents=True, exist_ok=True)
     for request in tqdm(requests, desc="sampling", mininterval=5):
         path = config.out / f"{request.seed:06d}.png"

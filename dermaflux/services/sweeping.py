@@ -88,8 +88,8 @@ class Sweeping(Generating):
                 if (known := self._drawn_before(cell)) is not None:
                     keep = partial(self._show, known.image_id, index, context)
                 else:
-                    events = self.generate(cell, context.should_stop, tell_loading(context))
-                    drawn = _last(_naming(sweep.title(index), events), index, context, behind)
+                    begin = partial(self.generate, cell, context.should_stop, tell_loading(context))
+                    drawn = _last(_naming(sweep.title(index), begin), index, context, behind)
                     keep = partial(self._keep, drawn, job, context)
                 behind.put(partial(_end_cell, sweep, keep, index, context))
 
@@ -120,9 +120,9 @@ def _end_cell(sweep: Sweep, keep: Callable[[], None], index: int, context: "JobC
     context.progress(index + 1, sweep.num_cells)
 
 
-def _naming(title: str, events: Iterator[Event]) -> Iterator[Event]:
+def _naming(title: str, begin: Callable[[], Iterator[Event]]) -> Iterator[Event]:
     with _named(title):
-        yield from events
+        yield from begin()
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import gradio as gr
 
 from dermaflux.domain.roles import Role, Visitor
 from pages.components.web import plain_html
-from pages.page import IN_WORDS, in_words, visitor_of
+from pages.page import IN_WORDS, LATEST, in_words, visitor_of
 from pages.probe_panel import line
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def boards_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> None
         create = gr.Button("Make", elem_id="board-create", scale=0, min_width=80)
     note = plain_html("", elem_id="board-note")
     fields = [table, name, about, private, archive]
-    gr.on([tab.select, dataset.change], actions.show, dataset, fields, **IN_WORDS)
+    gr.on([tab.select, dataset.change], actions.show, dataset, fields, **LATEST)
     save.click(actions.save, [dataset, name, about, private], [dataset, *fields, note], **IN_WORDS)
     archive.click(actions.archive, dataset, [dataset, *fields, note], **IN_WORDS)
     create.click(

@@ -11,7 +11,7 @@ from dermaflux.domain.roles import Role, Visitor
 from dermaflux.services.planning import NOT_KNOWN, CoverageTable, Wanted
 from pages.components.panels import coverage_table
 from pages.components.web import plain_html
-from pages.page import IN_WORDS, in_words, visitor_in, visitor_of
+from pages.page import IN_WORDS, LATEST, in_words, visitor_in, visitor_of
 from pages.probe_panel import PROBE_QUEUE, line, progress
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def coverage_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> No
     table = coverage_table(elem_id="coverage")
     chosen = [dataset, attribute, tone, real]
     tab.select(actions.real_sets, real, real, **IN_WORDS).then(actions.show, chosen, table, **IN_WORDS)
-    gr.on([dataset.change, attribute.change, tone.change, real.change], actions.show, chosen, table, **IN_WORDS)
+    gr.on([dataset.change, attribute.change, tone.change, real.change], actions.show, chosen, table, **LATEST)
     running = measure.click(
         actions.measure, [*chosen, size], [table, note], show_progress="hidden", api_visibility="private",
         concurrency_id=PROBE_QUEUE, concurrency_limit=1,

@@ -12,7 +12,7 @@ from dermaflux.domain.roles import Role, Visitor
 from pages.components.panels import picture_rows
 from pages.components.pictures import grid_uris
 from pages.components.web import plain_html
-from pages.page import IN_WORDS, in_words, visitor_in, visitor_of
+from pages.page import IN_WORDS, LATEST, in_words, visitor_in, visitor_of
 from pages.probe_panel import line
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def reviews_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> Non
     plain_html('<h3 class="cu-heading">Disputes</h3>')
     disputes = picture_rows(elem_id="disputes", empty=_NO_DISPUTE)
     shown = [number, blinded, agreement, disputes, note]
-    gr.on([tab.select, dataset.change], actions.show, dataset, shown, **IN_WORDS)
+    gr.on([tab.select, dataset.change], actions.show, dataset, shown, **LATEST)
     save.click(actions.set_plan, [dataset, number, blinded], note, **IN_WORDS)
     back.click(actions.give_back, dataset, note, **IN_WORDS)
     disputes.done(actions.settle, dataset, [disputes, note], **IN_WORDS, trigger_mode="multiple")

@@ -10,7 +10,7 @@ import gradio as gr
 from pages.components.dataset_picker import counts_html, dataset_picker, wire_picker
 from pages.components.web import plain_html
 from pages.dataset_actions import FORMATS, DatasetActions
-from pages.page import IN_WORDS
+from pages.page import IN_WORDS, LATEST
 from pages.probe_panel import probe_panel
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
     source, take_in, came_in = _import_row()
     actions = DatasetActions(services)
     wire_picker(services, dataset, app, tab)
-    gr.on([app.load, tab.select, dataset.change], actions.counts, dataset, counts, **IN_WORDS)
+    gr.on([app.load, tab.select, dataset.change], actions.counts, dataset, counts, **LATEST)
     button.click(actions.export, [dataset, layout], [result, report], api_visibility="private", concurrency_limit=1,
                  show_progress_on=[report])  # fmt: skip
     take_in.click(actions.take_in, [dataset, source], [came_in, source], api_visibility="private", concurrency_limit=1,

@@ -9,7 +9,7 @@ from pages.components.figure_view import figure_view, wire_downloads
 from pages.components.web import plain_html
 from pages.evaluate_actions import NO_STUDY, NONE, EvaluateActions, no_report
 from pages.evaluate_tabs import PARTS, Part
-from pages.page import IN_WORDS
+from pages.page import IN_WORDS, LATEST
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -80,7 +80,7 @@ def _part(services: "Services", actions: EvaluateActions, part: Part) -> gr.Drop
     views = [figure_view(panel.elem_id, panel.alt, no_report(part)) for panel in part.panels]
     inputs = [picker, *options]
     outputs = [component for view in views for component in view.outputs]
-    gr.on([component.change for component in inputs], actions.shower(part), inputs, outputs, **IN_WORDS)
+    gr.on([component.change for component in inputs], actions.shower(part), inputs, outputs, **LATEST)
     for view, panel in zip(views, part.panels, strict=True):
         wire_downloads(services, view, actions.drawer(part, panel), inputs)
     return picker

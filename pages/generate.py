@@ -16,7 +16,7 @@ from pages.components.sampling_controls import sampling_controls
 from pages.components.web import plain_html
 from pages.generate_actions import GenerateActions
 from pages.generate_controls import GenerateControls, RunButtons
-from pages.page import FOLLOW_QUEUE, IN_WORDS, QUICK
+from pages.page import FOLLOW_QUEUE, IN_WORDS, LATEST, QUICK
 from pages.queue_panel import queue_panel
 from pages.reuse import ReuseActions, wire_reuse
 from pages.review import ReviewActions, wire_review
@@ -76,7 +76,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> tuple[ReuseActio
         wire_review(review, board=shown, dataset=dataset, counts=counts)
     undo.click(actions.undo, dataset, [board, grid, strip, counts], **IN_WORDS)
     wire_picker(services, dataset, app)
-    gr.on([app.load, dataset.change], review.counts, dataset, counts, **IN_WORDS)
+    gr.on([app.load, dataset.change], review.counts, dataset, counts, **LATEST)
     reuse = ReuseActions(services, controls)
     for shown in (board, grid, strip):
         wire_reuse(reuse, shown)
@@ -181,7 +181,7 @@ def _wire_caption(actions: GenerateActions, controls: GenerateControls) -> None:
     )
     # Input, not change: settings that are loaded from an image bring their own steps and guidance along.
     chosen = [sampling.model, sampling.adapter]
-    gr.on([c.input for c in chosen], actions.use_defaults, chosen, sampling.of_model, **IN_WORDS)
+    gr.on([c.input for c in chosen], actions.use_defaults, chosen, sampling.of_model, **LATEST)
 
 
 def _wire_generation(

@@ -30,6 +30,8 @@ FOLLOW_QUEUE = "follow"
 # nobody waits in line, since any number may run at once; QUICK is for the few that never refuse or say it in band.
 QUICK: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 IN_WORDS: dict[str, Any] = {**QUICK, "queue": True, "concurrency_limit": None}
+# For what follows a choice: Gradio drops what comes while an earlier one is answered, unless a change alone triggers.
+LATEST: dict[str, Any] = {**IN_WORDS, "trigger_mode": "always_last"}
 
 
 def in_words(handler: Callable[Params, Result]) -> Callable[Params, Result]:

@@ -6,7 +6,7 @@
 SHELL := bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help run test test-slow check format clean
+.PHONY: help run test test-slow test-long check format clean
 
 VENV := .venv
 PY := $(VENV)/bin/python
@@ -36,7 +36,11 @@ test: $(DEV_READY)
 	$(PY) -m pytest -m "browser and not slow" $(ARGS) $(NONE_IS_FINE)
 
 test-slow: $(DEV_READY)
-	$(PY) -m pytest -m slow $(BESIDE) $(ARGS)
+	$(PY) -m pytest -m "slow and not long" $(BESIDE) $(ARGS)
+
+# Processes killed at work, whole trainings, compilations: before a release, and after a change to what they guard.
+test-long: $(DEV_READY)
+	$(PY) -m pytest -m long $(ARGS)
 
 check: $(DEV_READY)
 	$(VENV)/bin/ruff check .

@@ -37,6 +37,7 @@ def run(repository, *arguments):
     )  # fmt: skip
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_nothing_acknowledged_is_lost_by_kills(repository):
     done = run(repository, "-m", "benchmarks.crash_safety", "--rounds", "12", "--seed", "3")
@@ -44,6 +45,7 @@ def test_nothing_acknowledged_is_lost_by_kills(repository):
     assert "12 kills" in done.stdout
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_loss_is_seen(repository, tmp_path):
     script = tmp_path / "sabotaged.py"

@@ -40,6 +40,7 @@ def test_nano_is_within_its_size_and_ships_safetensors_in_small_shards_only():
 
 
 @needs_nano
+@pytest.mark.long
 @pytest.mark.slow
 def test_from_words_to_a_picture_that_can_be_measured_and_classified(tmp_path):
     lesion = ["--asymmetry", "1", "--border", "4", "--colours", "2", "--diagnosis", "nv"]

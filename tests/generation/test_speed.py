@@ -225,6 +225,7 @@ def test_a_replayed_graph_gives_what_the_network_gives_and_keeps_it(fresh):
         prepare(fresh, Speed(cuda_graphs=True))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_compiled_for_real_the_pictures_are_the_same(catalogue, generator):
     compiled = Generator(catalogue, device="cpu", speed=Speed(compile=True, channels_last=True))

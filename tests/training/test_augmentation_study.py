@@ -109,6 +109,7 @@ def test_a_study_runs_and_goes_on_with_more_arms_and_reports(drawn, tmp_path):
 
 
 @pytest.mark.data
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_workers_killed_and_started_again_finish_every_cell_once(drawn):
     config = replace(drawn, workers=2, seeds=tuple(range(30)))

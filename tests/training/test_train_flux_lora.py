@@ -169,6 +169,7 @@ def command_of(run, launch=()):
     return command
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_a_killed_program_goes_on_with_the_same_losses(run, repository):
     train(replace(run, name="whole", num_steps=40))
@@ -250,6 +251,7 @@ def history(run):
     return [json.loads(line) for line in (run.folder / "history.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns_with_the_same_global_batch(run, repository):
     alone, shared = replace(run, name="alone", accumulate_steps=2), replace(run, name="shared")

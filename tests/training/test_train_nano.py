@@ -69,6 +69,7 @@ def test_a_run_stopped_and_continued_equals_an_unbroken_one(config):
         assert torch.allclose(a, b, atol=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_it_learns_and_exports_a_pipeline_that_loads(config):
     config = replace(config, num_steps=60, batch_size=16, eval_every=30, learning_rate=3e-3, ema_decay=0.9, num_val=8)

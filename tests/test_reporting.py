@@ -100,3 +100,6 @@ def test_studies_are_found_and_torn_lines_left_out(services):
     (folder / "differences.json").write_text('{"differences": [{"arm": "flow:1"}]}')
     (study,) = (study for study in services.augmentation_studies() if study.name == "june")
     assert study.differences == ({"arm": "flow:1"},)
+    (folder / "differences.json").write_text("{")
+    (study,) = (study for study in services.augmentation_studies() if study.name == "june")
+    assert (study.num_cells, study.differences) == (1, ()), "a damaged file hides no study"

@@ -35,12 +35,13 @@ def quantise(network: Any, format: str, device: torch.device) -> int:
 
 
 def load_library(name: str) -> Any:
-    """The library that computes in few bits. Raises ModelNotAvailable when it is not installed."""
+    """The module of a library that computes in few bits. Raises ModelNotAvailable when it is not installed."""
     try:
         return importlib.import_module(name)
     except ImportError as error:
+        package = name.partition(".")[0]
         raise ModelNotAvailable(
-            f"Weights in few bits need {name}, which is not installed: pip install {name}"
+            f"Weights in few bits need {package}, which is not installed: pip install {package}"
         ) from error
 
 

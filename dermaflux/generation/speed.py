@@ -6,7 +6,6 @@ docs/flux_speed.md, each with its test. It knows no requests and no captions.
 
 import shutil
 from collections.abc import Callable
-from importlib import import_module
 from typing import Any
 
 import torch
@@ -19,6 +18,7 @@ from dermaflux.generation import zero_gpu
 from dermaflux.generation.adapters import keep_a_place_for_adapters
 from dermaflux.generation.attention import NATIVE, backend_of, usable_attention
 from dermaflux.generation.memory import Keeps, Plan
+from dermaflux.generation.quantising import load_library
 
 Backend = str | Callable[..., Any]
 """What torch.compile hands its graphs to."""
@@ -153,12 +153,7 @@ def _missing_compiler(device: torch.device) -> str:
 
 def _quantise(transformer: nn.Module, device: torch.device) -> None:
     """The large linear layers of the blocks in 8-bit floats, a scale for each row, activations as they come."""
-    try:
-        torchao: Any = import_module("torchao.quantization")
-    except ImportError as error:
-        raise ModelNotAvailable(
-            "The speed option fp8 needs torchao, which is not installed. Run pip install torchao, or leave fp8 out."
-        ) from error
+    torchao = load_library("torchao.quantization")
     if device.type != "cuda" or torch.cuda.get_device_capability(device) < _FP8_SINCE:
         raise ModelNotAvailable(
             f"The speed option fp8 needs a GPU that computes in 8-bit floats (Ada, Hopper or later), and the device is "

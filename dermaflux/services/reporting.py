@@ -184,8 +184,14 @@ def _kind_of_file(path: Path, changed_ns: int) -> str | None:
 
 
 def _read_differences(path: Path) -> tuple[dict[str, Any], ...]:
-    """None where the study has not been reported on yet."""
-    return tuple(_read_json(path).get("differences", ())) if path.is_file() else ()
+    """None where the study has not been reported on yet, or its file is damaged: that hides no study."""
+    if not path.is_file():
+        return ()
+    try:
+        return tuple(_read_json(path).get("differences", ()))
+    except DataNotFound as error:
+        log.warning("the differences of the study %s are left out: %s", path.parent.name, error)
+        return ()
 
 
 def _read_json(path: Path) -> dict[str, Any]:

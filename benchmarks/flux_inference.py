@@ -33,7 +33,8 @@ from benchmarks.random_flux import CORPUS, FLUX_DEV, TINY, RandomFlux
 from dermaflux.classification import LesionDescriptor
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.speed import Speed, parse_speed
-from dermaflux.generation.denoising import Guidance, decode_all, denoise, draw_noise
+from dermaflux.generation.denoising import decode_all, denoise, draw_noise
+from dermaflux.generation.guidance import Guidance
 from dermaflux.generation.placement import choose_placement
 from dermaflux.generation.previews import Previewer
 from dermaflux.generation.prompts import PromptEncoder

@@ -9,6 +9,7 @@ from PIL import Image
 from dermaflux.domain.errors import DataNotFound, InvalidRequest, ModelNotAvailable, QuotaExceeded
 from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import SamplingRequest
+from dermaflux.domain.roles import Role, Visitor
 from dermaflux.domain.sweep import AxisValues, Sweep
 from dermaflux.provenance import read_provenance
 from dermaflux.services import Services
@@ -58,6 +59,13 @@ def test_a_grid_draws_every_cell_with_its_own_record(services):
         record = read_provenance(found[index].path)
         assert (record.seed, record.spec, record.caption) == (cell.seed, cell.spec, cell.caption)
     assert services.job(job.job_id).request["seed"] == 0  # the request that is moved
+
+
+def test_how_long_a_sweep_takes_is_foretold_from_the_one_before(services):
+    ann = Visitor(name="ann", role=Role.CURATOR)
+    run(services, grid(services))
+    services.submit_sweep("ann", grid(services, columns=(7, 8, 9)))
+    assert services.queue_view(ann).mine[0].ends_in is not None
 
 
 def test_a_finished_cell_is_found_again_and_not_drawn(services, monkeypatch):

@@ -22,7 +22,8 @@ from dermaflux.domain.caption import compose
 from dermaflux.domain.lesion import HAM_DIAGNOSES, Diagnosis, LesionSpec, typical_colours
 from dermaflux.domain.records import Measurement
 from dermaflux.generation.catalogue import ModelEntry
-from dermaflux.generation.denoising import Guidance, decode, denoise, draw_noise
+from dermaflux.generation.denoising import decode, denoise, draw_noise
+from dermaflux.generation.guidance import Guidance
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.measurement.measurer import Measurer
 from training.contact_sheet import draw_sheet

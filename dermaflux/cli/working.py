@@ -26,7 +26,7 @@ def worker(services: Services, command: Worker) -> int:
             services.warm_up(0.0)
         write_line("The worker waits for jobs. Stop it with Ctrl+C or SIGTERM; what is finished is kept.")
         while working.is_alive and not asked.wait(_LOOK_SECONDS):
-            if command.until_idle and working.idle.is_set():
+            if command.until_idle and working.is_idle:
                 break
         return 0 if working.is_alive else _OURS
 

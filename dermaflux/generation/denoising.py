@@ -5,7 +5,7 @@ Time runs from t = 1, noise, to t = 0, data; velocity = noise - data. It knows n
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -15,39 +15,10 @@ from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 from PIL import Image
 from torch import Tensor
 
+from dermaflux.generation.guidance import Guidance
 from dermaflux.generation.prompts import PromptEmbedding
 
 # Shapes: latents are packed, (B, height/16 * width/16, 64), one token for 2x2 latent pixels, B images drawn together.
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Push:
-    """A text to push away from, and how strongly: `scale` times what tells the picture's own text from it."""
-
-    away_from: PromptEmbedding
-    scale: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Guidance:
-    """How the caption steers: `scale` with the empty prompt (true guidance), or fed to a distilled transformer.
-
-    Of the pushes one acts a step, in turn and as many times as strong: that costs one text more, not one for each.
-    They are measured from `plain`, which differs from the opposites in nothing but what is pushed; None is the caption.
-    """
-
-    caption: PromptEmbedding
-    empty: PromptEmbedding | None
-    scale: float
-    plain: PromptEmbedding | None = None
-    pushes: tuple[Push, ...] = ()
-
-    def push_at(self, step: int) -> Push | None:
-        """The push of a step, counted from 0."""
-        if not self.pushes:
-            return None
-        push = self.pushes[step % len(self.pushes)]
-        return replace(push, scale=push.scale * len(self.pushes))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +43,8 @@ def denoise(
     pipe: FluxPipeline, guidance: Guidance, noise: Tensor, size_px: int, num_steps: int
 ) -> Iterator[DenoisingStep]:
     """The steps from packed noise (B, tokens, 64) to data; the last one's `latents` are the samples.
+
+    guidance: of one image for all of them, or that of all of them (`guidance.joined`).
 
     Closing the iterator at any step frees everything it used. Source: diffusers FluxPipeline.__call__.
     """

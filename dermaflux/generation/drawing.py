@@ -9,12 +9,14 @@ from dataclasses import dataclass, replace
 
 import torch
 from diffusers import FluxPipeline
+from PIL.Image import Image
 
 from dermaflux.domain.errors import Cancelled, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest, StepPreview
 from dermaflux.generation.adapters import Adapter
 from dermaflux.generation.catalogue import ModelEntry
 from dermaflux.generation.denoising import decode_all, denoise, draw_noise
+from dermaflux.generation.guidance import Guidance, joined
 from dermaflux.generation.previews import Previewer
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.generation.steering import guidance_of
@@ -36,42 +38,59 @@ class LoadedModel:
     speed: str = ""
 
 
-def draw(
-    loaded: LoadedModel, request: SamplingRequest, indices: range, should_stop: Callable[[], bool]
-) -> Iterator[StepPreview | GeneratedImage]:
-    """Images drawn together: their previews, then themselves.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One image of a resolved request."""
 
-    `seconds` counts our own work, not the caller's between steps, in equal shares.
+    request: SamplingRequest
+    index: int
+
+
+def draw(
+    loaded: LoadedModel, parts: Sequence[Part], guidances: Sequence[Guidance], should_stop: Callable[[], bool]
+) -> Iterator[tuple[int, StepPreview | GeneratedImage]]:
+    """Images drawn together, each by its own guidance: previews, then themselves, with the place in `parts`.
+
+    All are of one model, adapters, size and number of steps, and their guidances of one kind. `seconds` counts our own
+    work, not the caller's between steps, in equal shares.
     """
-    assert request.size_px is not None and request.num_steps is not None
+    size_px, num_steps = parts[0].request.size_px, parts[0].request.num_steps
+    assert size_px is not None and num_steps is not None and loaded.sampling is not None
     raise_if(should_stop())
     began, away = time.perf_counter(), 0.0
-    assert loaded.sampling is not None
-    pipe, size_px, state = loaded.sampling, request.size_px, None
-    noise = torch.cat([draw_noise(pipe, request.seed + index, size_px) for index in indices])
-    guidance = guidance_of(request, loaded.encoder, distilled=loaded.entry.distilled_guidance)
-    for state in denoise(pipe, guidance, noise, size_px, request.num_steps):
-        _check_finite(state.clean, request)
-        for index, clean in zip(indices, state.clean.split(1), strict=True):
-            picture = loaded.previewer.picture(clean, size_px)
+    pipe, state = loaded.sampling, None
+    noise = torch.cat([draw_noise(pipe, part.request.seed + part.index, size_px) for part in parts])
+    for state in denoise(pipe, joined(guidances), noise, size_px, num_steps):
+        _check_finite(state.clean, parts[0].request)
+        for place, clean in enumerate(state.clean.split(1)):
+            picture, index = loaded.previewer.picture(clean, size_px), parts[place].index
             left = time.perf_counter()
-            yield StepPreview(image_index=index, step=state.step, num_steps=state.num_steps, image=picture)
+            yield place, StepPreview(image_index=index, step=state.step, num_steps=num_steps, image=picture)
             away += time.perf_counter() - left
             raise_if(should_stop())
     assert state is not None
     images = decode_all(pipe, state.latents, size_px)
-    seconds = (time.perf_counter() - began - away) / len(indices)
-    identity = identity_of(loaded.entry, loaded.sha256, request, loaded.adapters)
-    for index, image in zip(indices, images, strict=True):
-        yield GeneratedImage(
-            image=image,
-            image_index=index,
-            seed=request.seed + index,
-            request=request,
-            identity=replace(identity, precision=loaded.precision, speed=loaded.speed),
-            seconds=seconds,
-            batch=len(indices),
-        )
+    seconds = (time.perf_counter() - began - away) / len(parts)
+    for place, (part, image) in enumerate(zip(parts, images, strict=True)):
+        yield place, _generated(loaded, part, image, seconds, batch=len(parts))
+
+
+def guidance_for(loaded: LoadedModel, request: SamplingRequest) -> Guidance:
+    """How a resolved request steers the model in memory."""
+    return guidance_of(request, loaded.encoder, distilled=loaded.entry.distilled_guidance)
+
+
+def _generated(loaded: LoadedModel, part: Part, image: Image, seconds: float, batch: int) -> GeneratedImage:
+    identity = identity_of(loaded.entry, loaded.sha256, part.request, loaded.adapters)
+    return GeneratedImage(
+        image=image,
+        image_index=part.index,
+        seed=part.request.seed + part.index,
+        request=part.request,
+        identity=replace(identity, precision=loaded.precision, speed=loaded.speed),
+        seconds=seconds,
+        batch=batch,
+    )
 
 
 def identity_of(

@@ -8,6 +8,7 @@ import gc
 import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,13 +21,21 @@ from dermaflux.generation import speed as speeding
 from dermaflux.generation.adapter_facts import read_adapter_facts
 from dermaflux.generation.adapters import Adapter, locate_adapters, wear
 from dermaflux.generation.catalogue import NANO, ModelCatalogue, ModelEntry
-from dermaflux.generation.drawing import LoadedModel, draw, identity_of, raise_if
+from dermaflux.generation.drawing import (
+    LoadedModel,
+    Part,
+    draw,
+    guidance_for,
+    identity_of,
+    raise_if,
+)
 from dermaflux.generation.loading import OnLoad, load_pipeline, unheard
 from dermaflux.generation.memory import AUTO
 from dermaflux.generation.model_files import locate
 from dermaflux.generation.placement import INT8, check_room, choose_placement, plan_for
 from dermaflux.generation.previews import Previewer, load_latent_rgb
 from dermaflux.generation.prompts import PromptEncoder
+from dermaflux.generation.shared_batches import SharedBatches
 from dermaflux.generation.threads import fitting_threads
 
 log = logging.getLogger(__name__)
@@ -42,8 +51,8 @@ def never() -> bool:
 class Generator:
     """One base model in memory, exchanged when a request names another. Loads on first use.
 
-    Streams take turns: a second one waits until the first has ended or was closed, so finish a stream before the
-    same thread starts the next.
+    Streams take turns unless they are drawn together (`Speed.batch`): a second one waits until the first has ended or
+    was closed, so finish a stream before the same thread starts the next.
     """
 
     def __init__(
@@ -64,6 +73,7 @@ class Generator:
         self._speed = speed
         self._loaded: LoadedModel | None = None
         self._turn = threading.Lock()
+        self._shared = SharedBatches(speed.batch, self._turn_of) if speed.batch > 1 else None
 
     @classmethod
     def load(
@@ -86,7 +96,7 @@ class Generator:
     ) -> Iterator[StepPreview | GeneratedImage]:
         """For each image num_steps previews, then the image; of images drawn together (`Speed.batch`) in turn.
 
-        Nothing is sampled until it is iterated.
+        Nothing is sampled until it is iterated. With `Speed.batch` streams of other threads share the batch.
         should_stop is asked between steps, and between the parts of a model that must be loaded, of which on_load
         hears. Raises at once what the catalogue's `resolve` raises; while iterating Cancelled, and ModelNotAvailable
         or AdapterNotApplied from loading. Closing the iterator stops the sampling.
@@ -114,6 +124,26 @@ class Generator:
     def _stream(
         self, request: SamplingRequest, should_stop: Callable[[], bool], on_load: OnLoad
     ) -> Iterator[StepPreview | GeneratedImage]:
+        try:
+            if self._shared is not None:
+                yield from self._shared.stream(request, should_stop, on_load)
+                return
+            with self._turn_of(request, should_stop, on_load) as loaded:
+                guidances = [guidance_for(loaded, request)]
+                for index in range(request.num_images):
+                    for _, event in draw(loaded, [Part(request=request, index=index)], guidances, should_stop):
+                        yield event
+        except torch.OutOfMemoryError as error:
+            raise ModelNotAvailable(
+                f"The device ran out of memory at {request.size_px} px. Choose a smaller size, a smaller model, or a "
+                "memory preset for a smaller GPU (DERMAFLUX_MEMORY)."
+            ) from error
+
+    @contextmanager
+    def _turn_of(
+        self, request: SamplingRequest, should_stop: Callable[[], bool], on_load: OnLoad
+    ) -> Iterator[LoadedModel]:
+        """The model as the request wants it, for as long as nobody else may have it."""
         while not self._turn.acquire(timeout=_LOCK_POLL_SECONDS):
             raise_if(should_stop())
         try:
@@ -123,14 +153,7 @@ class Generator:
             self._choose_arithmetic(loaded)
             _check_size(loaded, request)
             with fitting_threads(loaded.pipe.transformer):
-                for first in range(0, request.num_images, self._speed.batch):
-                    together = range(first, min(first + self._speed.batch, request.num_images))
-                    yield from draw(loaded, request, together, should_stop)
-        except torch.OutOfMemoryError as error:
-            raise ModelNotAvailable(
-                f"The device ran out of memory at {request.size_px} px. Choose a smaller size, a smaller model, or a "
-                "memory preset for a smaller GPU (DERMAFLUX_MEMORY)."
-            ) from error
+                yield loaded
         finally:
             self._turn.release()
 

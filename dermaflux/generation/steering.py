@@ -6,7 +6,7 @@ It knows texts and scales, and neither latents nor files.
 from dermaflux.domain.caption import compose
 from dermaflux.domain.contrast import contrasts
 from dermaflux.domain.records import SamplingRequest
-from dermaflux.generation.denoising import Guidance, Push
+from dermaflux.generation.guidance import Guidance, Push
 from dermaflux.generation.prompts import PromptEncoder
 
 

@@ -3,6 +3,7 @@
 It knows no generation code: what a job does is a handler's business.
 """
 
+from dermaflux.jobs.crew import JobCrew
 from dermaflux.jobs.events import (
     Ended,
     JobChannels,
@@ -26,6 +27,7 @@ __all__ = [
     "Job",
     "JobChannels",
     "JobContext",
+    "JobCrew",
     "JobEvent",
     "JobQueue",
     "JobState",

@@ -38,7 +38,7 @@ class JobQueue(JobListing):
         self.claims = JobClaims(transactions)
         self.previews = PreviewRelay(transactions)
         self.roll = WorkerRoll(transactions, worker_timeout_seconds)
-        self._submitted = threading.Event()
+        self._wakes, self._woken = 0, threading.Condition()
 
     def submit(
         self, user: str, kind: str, payload: Mapping[str, Any], total: int, pace_key: str | None = None
@@ -133,14 +133,21 @@ class JobQueue(JobListing):
             session.execute(delete(QueuePauseRow))
         self.wake()
 
-    def wait_for_work(self, timeout_seconds: float) -> None:
-        """Return when a job was submitted since the last call, or after the timeout. For one worker."""
-        self._submitted.wait(timeout_seconds)
-        self._submitted.clear()
+    @property
+    def num_wakes(self) -> int:
+        """How often there was something to look for; ask before looking, and wait with the answer."""
+        return self._wakes
+
+    def wait_for_work(self, num_wakes: int, timeout_seconds: float) -> None:
+        """Return when there was something to look for since `num_wakes` was asked, or after the timeout."""
+        with self._woken:
+            self._woken.wait_for(lambda: self._wakes != num_wakes, timeout_seconds)
 
     def wake(self) -> None:
-        """Let `wait_for_work` return now."""
-        self._submitted.set()
+        """Let `wait_for_work` return now, for every worker of this process."""
+        with self._woken:
+            self._wakes += 1
+            self._woken.notify_all()
 
     def _change_open(self, job_id: str, values: Mapping[str, Any], done_to_it: str) -> Job:
         with self._transactions.writing() as session:

@@ -1,4 +1,4 @@
-"""The one thread of a process that does jobs. It knows handlers by their kind only.
+"""A thread that does jobs, one after the other. It knows handlers by their kind only.
 
 A handler asks `should_stop` between steps and raises Cancelled, and says `progress` after every part; what it finished
 before is kept. Whoever follows a job is in `following`.
@@ -85,7 +85,7 @@ Handler = Callable[[Job, JobContext], None]
 
 
 class JobWorker:
-    """Does the jobs of a queue one after the other, on one daemon thread that alone runs the handlers.
+    """Does jobs of a queue one after the other, on one daemon thread. Several may share a process (`crew`).
 
     pack: previews also go through the database, for followers in other processes.
     """
@@ -132,10 +132,14 @@ class JobWorker:
         self._thread = threading.Thread(target=self._run, name="dermaflux-jobs", daemon=True)
         self._thread.start()
 
-    def stop(self, timeout_seconds: float = 10.0) -> bool:
-        """End after the current step; the job under way goes back to the queue. True when the thread has ended."""
+    def ask_to_stop(self) -> None:
+        """Say that it is to end; `stop` waits for it."""
         self._stopping.set()
         self.queue.wake()
+
+    def stop(self, timeout_seconds: float = 10.0) -> bool:
+        """End after the current step; the job under way goes back to the queue. True when the thread has ended."""
+        self.ask_to_stop()
         if self._thread is None:
             return True
         self._thread.join(timeout_seconds)
@@ -153,6 +157,7 @@ class JobWorker:
 
     def _take_turns(self) -> None:
         while not self._stopping.is_set():
+            num_wakes = self.queue.num_wakes
             try:
                 job = self.queue.claims.take(self.worker_id, self._handlers)
             except DermaFluxError:
@@ -161,7 +166,7 @@ class JobWorker:
                 continue
             if job is None:
                 self.idle.set()
-                self.queue.wait_for_work(self._poll_seconds)
+                self.queue.wait_for_work(num_wakes, self._poll_seconds)
             else:
                 self.idle.clear()
                 self._work(job)

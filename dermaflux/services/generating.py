@@ -22,7 +22,7 @@ from dermaflux.services.wiring import Once
 from dermaflux.settings import Settings
 
 if TYPE_CHECKING:
-    from dermaflux.jobs import Following, Job, JobChannels, JobContext, JobQueue, JobWorker
+    from dermaflux.jobs import Following, Job, JobChannels, JobContext, JobCrew, JobQueue
     from dermaflux.jobs.worker import Handler
 
 log = logging.getLogger(__name__)
@@ -53,7 +53,7 @@ class Generating(Making):
         super().start()
         self._begin_work()
 
-    def start_apart(self) -> "JobWorker":
+    def start_apart(self) -> "JobCrew":
         """Open and migrate the storage and do jobs, for pages in other processes. Raises StorageNotWritable."""
         self._is_apart = True
         super().start()
@@ -223,21 +223,26 @@ class Generating(Making):
         """What the worker does, by the kind of job."""
         return {GENERATE: self._do}
 
-    def _build_worker(self) -> "JobWorker":
-        from dermaflux.jobs import JobWorker
+    def _build_worker(self) -> "JobCrew":
+        """As many workers as images are drawn together: with fewer, jobs of several users would never meet."""
+        from dermaflux.jobs import JobCrew, JobWorker
         from dermaflux.services.preview_bytes import pack_preview
 
         # Followers in this process are told in memory; previews are written down only where others may follow.
         elsewhere = self._is_apart or self.settings.is_shared
-        worker = JobWorker(
-            self._queue(),
-            self._handlers(),
-            self._channels(),
-            poll_seconds=_POLL_APART_SECONDS if self._is_apart else _POLL_SECONDS,
-            pack=pack_preview if elsewhere else None,
-        )
-        worker.start()
-        return worker
+        workers = [
+            JobWorker(
+                self._queue(),
+                self._handlers(),
+                self._channels(),
+                poll_seconds=_POLL_APART_SECONDS if self._is_apart else _POLL_SECONDS,
+                pack=pack_preview if elsewhere else None,
+            )
+            for _ in range(self.settings.chosen_speed.batch)
+        ]
+        crew = JobCrew(workers)
+        crew.start()
+        return crew
 
 
 def record_of(job: "Job") -> records.GenerationJob:

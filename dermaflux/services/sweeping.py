@@ -25,6 +25,7 @@ from dermaflux.provenance import expected_of
 from dermaflux.services import records
 from dermaflux.services.behind import OneBehind
 from dermaflux.services.generating import Generating, record_of, tell_loading
+from dermaflux.services.resuming import pace_key
 from dermaflux.services.spreadsheet import inert
 from dermaflux.services.sweep_sheet import SheetCell, sheet_png
 from dermaflux.services.wiring import EXPORTS
@@ -44,7 +45,7 @@ class Sweeping(Generating):
         """Queue a sweep. Raises InvalidRequest, ModelNotAvailable or QueueFull at once."""
         sweep = replace(sweep, base=self.resolve(replace(sweep.base, num_images=1, candidates=1)))
         self._worker()
-        return record_of(self._queue().submit(user, SWEEP, sweep.to_dict(), sweep.num_cells))
+        return record_of(self._queue().submit(user, SWEEP, sweep.to_dict(), sweep.num_cells, _pace_of(sweep)))
 
     def monotonicity(self, asked: Sequence[float], found: Sequence[float | None]) -> float | None:
         """Spearman's correlation of what was asked with what was found, -1..1; None where fewer than 3 were found."""
@@ -95,6 +96,11 @@ class Sweeping(Generating):
 
     def _drawn_before(self, cell: SamplingRequest) -> StoredImage | None:
         return self._store().drawn_before(expected_of(cell, self._generator().identity(cell), cell.seed))
+
+
+def _pace_of(sweep: Sweep) -> str:
+    """Sweeps along the same axes, of like images: apart from plain jobs, since cells found again take no time."""
+    return "/".join((SWEEP, *map(str, sweep.axes), pace_key(sweep.base)))
 
 
 def _last(

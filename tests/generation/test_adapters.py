@@ -10,7 +10,8 @@ from dermaflux.domain.errors import AdapterNotApplied, InvalidRequest, ModelNotA
 from dermaflux.domain.records import GeneratedImage, SamplingRequest
 from dermaflux.generation import Generator, choose_placement, load_pipeline
 from dermaflux.generation.adapters import Adapter, layer_sizes, wear, worn
-from dermaflux.generation.denoising import Guidance, denoise, draw_noise
+from dermaflux.generation.denoising import denoise, draw_noise
+from dermaflux.generation.guidance import Guidance
 from dermaflux.generation.prompts import PromptEncoder
 
 CAPTION = "a dermoscopic image of a melanoma with dark brown and red colours"

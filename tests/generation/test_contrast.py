@@ -9,7 +9,8 @@ import torch
 from dermaflux.domain.caption import compose
 from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import GeneratedImage, SamplingRequest
-from dermaflux.generation.denoising import Guidance, Push, denoise, draw_noise
+from dermaflux.generation.denoising import denoise, draw_noise
+from dermaflux.generation.guidance import Guidance, Push
 from dermaflux.generation.prompts import PromptEncoder
 
 SPEC = LesionSpec(asymmetry=0, border=8, colours=("red", "black"), diagnosis="mel")

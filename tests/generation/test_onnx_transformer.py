@@ -12,8 +12,9 @@ from dermaflux.domain.errors import InvalidRequest, StorageNotWritable
 from dermaflux.domain.records import SamplingRequest
 from dermaflux.generation import Generator, ModelCatalogue, choose_placement, load_pipeline
 from dermaflux.generation.adapters import Adapter, layer_sizes
-from dermaflux.generation.denoising import Guidance, denoise, draw_noise
+from dermaflux.generation.denoising import denoise, draw_noise
 from dermaflux.generation.facts import FACTS_FILE
+from dermaflux.generation.guidance import Guidance
 from dermaflux.generation.onnx_transformer import export_name, with_onnx
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.provenance import from_generated

@@ -11,7 +11,8 @@ from torch import nn
 from dermaflux.domain.errors import ModelNotAvailable
 from dermaflux.generation import choose_placement, load_pipeline
 from dermaflux.generation.adapters import Adapter, layer_sizes, wear
-from dermaflux.generation.denoising import Guidance, decode, denoise, draw_noise
+from dermaflux.generation.denoising import decode, denoise, draw_noise
+from dermaflux.generation.guidance import Guidance
 from dermaflux.generation.memory import FP8, INT8, NF4, Keeps, Plan, part_bytes
 from dermaflux.generation.model_files import ModelFiles
 from dermaflux.generation.prompts import PromptEncoder

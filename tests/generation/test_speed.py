@@ -16,7 +16,8 @@ from dermaflux.domain.speed import NO_SPEED, Speed, parse_speed
 from dermaflux.generation import Generator, choose_placement, load_pipeline
 from dermaflux.generation.adapters import Adapter, keep_a_place_for_adapters, layer_sizes, wear
 from dermaflux.generation.attention import usable_attention
-from dermaflux.generation.denoising import Guidance, Push, denoise, draw_noise
+from dermaflux.generation.denoising import denoise, draw_noise
+from dermaflux.generation.guidance import Guidance, Push
 from dermaflux.generation.memory import Keeps, Plan
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.generation.speed import check_together, is_quantised, prepare, recorded, replay, suit

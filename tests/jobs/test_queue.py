@@ -1,5 +1,6 @@
 import contextlib
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -336,20 +337,18 @@ def test_a_users_jobs_are_listed_newest_first(queue, submit):
     assert queue.list("nobody") == ()
 
 
-def test_submitting_wakes_a_waiting_worker(queue, submit):
-    woken = threading.Event()
-
-    def wait():
-        queue.wait_for_work(30)
-        woken.set()
-
-    thread = threading.Thread(target=wait)
-    thread.start()
+def test_submitting_wakes_every_waiting_worker(queue, submit):
+    before = queue.num_wakes
+    threads = [threading.Thread(target=queue.wait_for_work, args=(before, 60)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
     submit()
-    assert woken.wait(5)
-    thread.join(5)
-    submit()  # before the wait begins: not lost
-    queue.wait_for_work(30)
+    for thread in threads:
+        thread.join(20)
+        assert not thread.is_alive()
+    began = time.monotonic()
+    queue.wait_for_work(before, 60)  # submitted between the look and the wait: not lost
+    assert time.monotonic() - began < 20
 
 
 def test_a_database_that_cannot_be_written_is_said_so(tmp_path):

@@ -7,7 +7,8 @@ from diffusers.pipelines.flux.pipeline_flux import calculate_shift
 
 from dermaflux.generation import choose_placement, load_pipeline
 from dermaflux.generation.catalogue import entry_of_folder
-from dermaflux.generation.denoising import Guidance, denoise
+from dermaflux.generation.denoising import denoise
+from dermaflux.generation.guidance import Guidance
 from dermaflux.generation.prompts import PromptEncoder
 from training.flux_velocity import flux_velocity, sampling_times, time_shift
 from training.rectified_flow import pack

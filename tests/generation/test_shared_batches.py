@@ -1,4 +1,4 @@
-"""Streams of several threads in one batch: the images of each are those it would have drawn alone, whoever comes or goes."""
+"""Streams of several threads in one batch: the images of each are those drawn alone, whoever comes or goes."""
 
 import threading
 from contextlib import contextmanager

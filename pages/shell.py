@@ -57,7 +57,19 @@ def build_app(services: "Services") -> gr.Blocks:
             with gr.Tab("About and limits", id="about"):
                 about.build()
         _tick_where_seen(tabs, {generate_tab: queue_timer, train_tab: train_timer, evaluate_tab: evaluate_timer})
+    _hide_without_cost(app)
     return app
+
+
+def _hide_without_cost(app: gr.Blocks) -> None:
+    """Where progress is hidden Gradio's status is shown on nothing.
+
+    With every message of every handler its page tells each part that ever had a status of it, hidden or not, and looks
+    each up in its whole tree: half of the work of a first page, and most of it while images are drawn.
+    """
+    for handler in app.fns.values():
+        if handler.show_progress == "hidden":
+            handler.show_progress_on = []
 
 
 def _tick_where_seen(tabs: gr.Tabs, timers: dict[gr.Tab, gr.Timer]) -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 
 from dermaflux.domain.errors import InvalidRequest
 
+PROMPTS_REMEMBERED = 32  # with T5-XXL one caption is 4 MB
 ATTENTION = ("auto", "flash3", "cudnn", "native")
 MAX_BATCH = 64
 
@@ -22,7 +23,7 @@ _WHEN_NAMED: dict[str, bool | int | float | str] = {
     "first_block_cache": 0.08,
     "taylorseer": 5,
     "batch": 4,
-    "prompt_cache": 32,
+    "prompt_cache": PROMPTS_REMEMBERED,
 }
 """Every option, and its value where only the name is given: True for one that takes no value."""
 _RANGES = {
@@ -62,7 +63,7 @@ class Speed:
     first_block_cache: float = 0.0
     taylorseer: int = 0
     batch: int = 1
-    prompt_cache: int = 32
+    prompt_cache: int = PROMPTS_REMEMBERED
 
     def __post_init__(self) -> None:
         """Refuse what cannot be had."""

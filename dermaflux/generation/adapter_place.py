@@ -13,8 +13,9 @@ from torch import Tensor
 
 from dermaflux.domain.errors import AdapterNotApplied
 from dermaflux.generation.adapter_files import LayerSizes, LoraPair
+from dermaflux.generation.weight_sizes import TRANSFORMER_BLOCKS
 
-_BLOCKS = ("transformer_blocks.", "single_transformer_blocks.")
+_BLOCKS = tuple(f"{name}." for name in TRANSFORMER_BLOCKS)
 
 WeightedPairs = tuple[float, Mapping[str, LoraPair]]
 """The strength of an adapter and its update of each layer."""

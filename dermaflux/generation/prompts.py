@@ -11,7 +11,7 @@ import torch
 from diffusers import FluxPipeline
 from torch import Tensor
 
-NUM_REMEMBERED = 32  # with T5-XXL one caption is 4 MB
+from dermaflux.domain.speed import PROMPTS_REMEMBERED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,7 +26,7 @@ class PromptEmbedding:
 class PromptEncoder:
     """The pipeline's two text encoders with a cache of the latest captions. Longer text is cut, never refused."""
 
-    def __init__(self, pipe: FluxPipeline, num_tokens: int, num_remembered: int = NUM_REMEMBERED) -> None:
+    def __init__(self, pipe: FluxPipeline, num_tokens: int, num_remembered: int = PROMPTS_REMEMBERED) -> None:
         self.num_tokens = num_tokens
         self._pipe = pipe
         self._num_remembered = num_remembered

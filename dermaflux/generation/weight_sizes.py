@@ -13,7 +13,8 @@ from pathlib import Path
 from dermaflux.domain.errors import ModelNotAvailable
 
 # The lists of blocks of a Flux transformer and of a T5 encoder, under diffusers' and under BFL's names.
-BLOCK_LISTS = ("transformer_blocks", "single_transformer_blocks", "encoder.block")
+TRANSFORMER_BLOCKS = ("transformer_blocks", "single_transformer_blocks")
+BLOCK_LISTS = (*TRANSFORMER_BLOCKS, "encoder.block")
 _BLOCK = re.compile(
     rf"(?:^|\.)({'|'.join(map(re.escape, (*BLOCK_LISTS, 'double_blocks', 'single_blocks')))})\.\d+\.(?P<inside>.+)"
 )

@@ -14,6 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+from dermaflux.generation.memory import BYTES_IN_LAYERS, NF4
 from dermaflux.services.training_records import LORA
 
 GPU, RAM = "GPU memory", "memory"
@@ -21,7 +22,6 @@ _GB = 1e9
 _KEPT_BYTES = 34
 """Bytes that a transformer block keeps for the backward pass, a token and channel, in 16 bits with fused attention
 (Korthikanti et al. 2022, without the attention matrix)."""
-_NF4_BYTES = 0.57  # four bits and the scales of their blocks
 _PROGRAM_GB = 1.3  # Python, torch and its libraries
 _CUDA_GB = 1.0  # context and workspace
 _FRAME_CHANNELS = 3
@@ -68,7 +68,7 @@ def base_size(folder: Path, text_tokens: int = 512) -> BaseSize:
 def lora_parts(size: BaseSize, values: Mapping[str, Any], *, on_gpu: bool) -> dict[str, float]:
     """GB by part at the fuller of two moments: while all is encoded, or while the adapter learns."""
     width = 2 if on_gpu else 4
-    weight_bytes = _NF4_BYTES if values["base_format"] == "nf4" else width
+    weight_bytes = BYTES_IN_LAYERS[NF4] if values["base_format"] == "nf4" else width
     base = size.transformer * weight_bytes / _GB
     state = 14 if values["optimizer"] == "adamw8bit" else 20  # weight, gradient, two moments, average
     adapter = size.lora_a_rank * values["rank"] * state / _GB

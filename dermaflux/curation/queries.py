@@ -12,6 +12,7 @@ from sqlalchemy import ColumnElement, Float, Select, cast, func, select, true, u
 
 from dermaflux.curation.records import ImageFilter, Order
 from dermaflux.curation.tables import CurrentDecisionRow, ImageRow, ImageVerdictRow
+from dermaflux.curation.text_search import holds_word
 from dermaflux.curation.visibility import Blinded, complete
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.identifiers import first_id_of
@@ -154,7 +155,7 @@ def _image_conditions(filters: ImageFilter) -> list[ColumnElement[bool]]:
     if filters.image_ids is not None:
         conditions.append(ImageRow.id.in_(filters.image_ids))
     conditions += _days(filters)
-    conditions += [ImageRow.caption.icontains(word, autoescape=True) for word in filters.text.split()]
+    conditions += [holds_word(ImageRow.caption, word) for word in filters.text.split()]
     return conditions
 
 

@@ -133,6 +133,13 @@ def handlers(let_go, services):
     return found
 
 
+def test_progress_that_is_hidden_is_kept_on_no_part_of_the_page(handlers):
+    """Each part that has a status is looked up anew at every message of every handler."""
+    hidden = [handler for handler in handlers.values() if handler.show_progress == "hidden"]
+    assert len(hidden) > 50
+    assert all(handler.get_config()["show_progress_on"] == [] for handler in hidden)
+
+
 def call(block_fn, name):
     """What a handler answers a log-in name (None: nobody) when it is called as an endpoint with empty inputs."""
     arguments = [{}] if block_fn.inputs_as_dict else [None] * len(block_fn.inputs)

@@ -1,0 +1,99 @@
+"""How long the page takes in a real Chromium, with Gradio's status of hidden progress on nothing and on all. One table.
+
+    python -m benchmarks.page_load [--loads 3]
+
+Seconds until the Generate button can be seen, and those the page's main thread worked until four seconds later.
+Medians over fresh visitors of one app, its models warm. "on all" is Gradio's default.
+"""
+
+import argparse
+import os
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+WAYS = {
+    "on all": "import pages.shell; pages.shell._hide_without_cost = lambda app: None; import app; app.main()",
+    "on nothing": "import app; app.main()",
+}
+_WARM_UP_S = 25
+_AFTER_S = 4.0
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--loads", type=int, default=3)
+    loads = parser.parse_args().loads
+    found = {way: _loads(program, loads) for way, program in WAYS.items()}
+    before, now = found.values()
+    sys.stdout.write("| seconds | " + " | ".join(found) + " | ratio |\n|---|---|---|---|\n")
+    for row, what in enumerate(("until Generate is seen", "main thread at work")):
+        sys.stdout.write(f"| {what} | {before[row]:.2f} | {now[row]:.2f} | {now[row] / before[row]:.2f} |\n")
+
+
+def _loads(program: str, loads: int) -> tuple[float, float]:
+    from playwright.sync_api import sync_playwright
+
+    executable = shutil.which("chromium") or shutil.which("google-chrome")
+    with _serving(program) as url, sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
+        seen, worked = zip(*(_load(browser, url) for _ in range(loads)), strict=True)
+        browser.close()
+    return statistics.median(seen), statistics.median(worked)
+
+
+def _load(browser: object, url: str) -> tuple[float, float]:
+    context = browser.new_context(viewport={"width": 1280, "height": 800})  # type: ignore[attr-defined]
+    page = context.new_page()
+    inside = context.new_cdp_session(page)
+    inside.send("Performance.enable")
+    began = time.perf_counter()
+    page.goto(url)
+    page.locator("#generate").wait_for()
+    seen = time.perf_counter() - began
+    time.sleep(_AFTER_S)
+    figures = {each["name"]: each["value"] for each in inside.send("Performance.getMetrics")["metrics"]}
+    context.close()
+    return seen, figures["TaskDuration"]
+
+
+@contextmanager
+def _serving(program: str) -> Iterator[str]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {"DATA_DIR": folder, "HOST": "127.0.0.1", "PORT": str(port), "DEVICE": "cpu"}
+        environment = os.environ | {f"DERMAFLUX_{name}": value for name, value in settings.items()}
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        app = subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY, env=environment, **quiet)  # type: ignore[call-overload]
+        try:
+            url = f"http://127.0.0.1:{port}"
+            _wait_for(url)
+            time.sleep(_WARM_UP_S)
+            yield url
+        finally:
+            app.terminate()
+            app.wait()
+
+
+def _wait_for(url: str) -> None:
+    for _ in range(1200):
+        with suppress(OSError), urllib.request.urlopen(f"{url}/robots.txt", timeout=5):
+            return
+        time.sleep(0.1)
+    sys.exit("the app did not answer")
+
+
+if __name__ == "__main__":
+    main()

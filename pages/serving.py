@@ -11,6 +11,13 @@ from dermaflux.domain.errors import InvalidRequest
 log = logging.getLogger("dermaflux.serving")
 
 
+def log_to_console() -> None:
+    """Log what the app does, and of the chattier libraries only what went wrong."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("alembic", "httpx", "mcp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
 def check_port(host: str, port: int) -> None:
     """Raise InvalidRequest when the app could not serve there, before anything is loaded."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
@@ -24,7 +31,7 @@ def check_port(host: str, port: int) -> None:
 
 
 def prepare_environment(cache_dir: Path | None) -> None:
-    """Set what the libraries read: no proxy between the app and itself, and no client address taken from a header.
+    """Set what libraries read: no reports, no proxy between the app and itself, no client address out of a header.
 
     uvicorn would believe X-Forwarded-For of a proxy on this machine; here only the peer itself counts. cache_dir:
     where their caches go, when not where they put them by themselves.
@@ -32,6 +39,7 @@ def prepare_environment(cache_dir: Path | None) -> None:
     if cache_dir is not None:
         os.environ.setdefault("XDG_CACHE_HOME", str(cache_dir.resolve()))
         os.environ.setdefault("MPLCONFIGDIR", str(cache_dir.resolve() / "matplotlib"))
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     os.environ["FORWARDED_ALLOW_IPS"] = ""
     for name in ("NO_PROXY", "no_proxy"):
         kept = [os.environ[name]] if os.environ.get(name) else []

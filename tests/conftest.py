@@ -8,6 +8,7 @@ os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 os.environ.setdefault("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
 
 import contextlib
+import gc
 import itertools
 import shutil
 import subprocess
@@ -16,6 +17,8 @@ import warnings
 from pathlib import Path
 
 import pytest
+
+gc.disable()  # while the tests, and with them all libraries, are imported: what comes in there stays
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 EMBEDDED_MODELS = REPOSITORY / "assets" / "models"
@@ -32,6 +35,12 @@ def _no_outside_settings(monkeypatch):
 @pytest.fixture(scope="session")
 def repository() -> Path:
     return REPOSITORY
+
+
+def pytest_collection_finish():
+    """From here on garbage is collected, but nobody walks over the libraries for it."""
+    gc.freeze()
+    gc.enable()
 
 
 def pytest_collection_modifyitems(items):

@@ -592,6 +592,7 @@ def test_evaluate_diversity_reads_what_was_asked_from_the_pictures(here, capsys)
     assert "r0.png" in complaint(capsys)
 
 
+@pytest.mark.slow
 def test_evaluate_artefacts_counts_marks_by_the_diagnosis_asked_for(here, capsys):
     real_folder(here / "real", 26, table=True)
     lesion = ["--asymmetry", "1", "--border", "4", "--colours", "2", "--diagnosis", "nv"]

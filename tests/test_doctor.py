@@ -155,6 +155,7 @@ def _orphan(data_dir):
     return path
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database_kind", ["postgresql"], indirect=True, scope="session")
 def test_it_examines_postgresql_and_remote_images_and_restores_from_the_cache(
     environment, new_database, tmp_path, monkeypatch, capsys, request

@@ -154,6 +154,7 @@ def test_a_strip_needs_one_described_lesion_at_one_seed(services):
             next(services.probability_along(SamplingRequest(caption="a", **fields), "border", (0,)))
 
 
+@pytest.mark.slow
 def test_strip_writes_images_with_provenance_a_sheet_and_lines(here, capsys):
     flags = ["--border", "4", "--colours", "3", "--diagnosis", "mel", "--seed", "2"]
     assert main(["strip", "--along", "asymmetry", "--steps", "3", *flags, "--out", "s", "--json"]) == 0

@@ -47,6 +47,7 @@ def test_the_nearest_picture_is_found_with_its_distance(tmp_path):
         TrainingVectors.load(tmp_path, "of this one")
 
 
+@pytest.mark.slow
 def test_a_copy_is_flagged_on_its_card_and_in_the_store_and_other_images_are_not(models, tmp_path):
     with Services(Settings(models_dir=models, data_dir=tmp_path / "data", device="cpu")) as services:
         services.start()

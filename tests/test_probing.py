@@ -191,6 +191,7 @@ def test_cached_vectors_survive_damage_and_are_merged(tmp_path):
     assert all(path.suffix == ".npz" for path in folder.iterdir())
 
 
+@pytest.mark.slow
 def test_the_command_answers_with_the_embedded_classifier(services, tmp_path, repository, monkeypatch, capsys):
     real_set(tmp_path / "real", {"train": 12, "val": 20})
     for seed in range(2):

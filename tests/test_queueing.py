@@ -107,6 +107,7 @@ def test_what_was_asked_is_said_in_few_words():
     assert asked_in_words("other", {"cells": []}, 9) == "9 × other"
 
 
+@pytest.mark.slow
 def test_images_made_in_two_goes_are_those_made_in_one(settings, tmp_path):
     with Services(settings) as services:
         job = services.submit_generation("ann", request(services, num_images=4, seed=5, candidates=2))
@@ -134,6 +135,7 @@ def test_images_made_in_two_goes_are_those_made_in_one(settings, tmp_path):
         assert pictures(services, job) == in_two_goes
 
 
+@pytest.mark.slow
 def test_trying_again_draws_only_what_is_missing_or_was_removed(settings):
     with Services(settings) as services:
         job = services.submit_generation("ann", request(services, num_images=3, num_steps=20))

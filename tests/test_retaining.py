@@ -69,6 +69,7 @@ def test_work_is_refused_before_it_is_begun_when_the_disk_budget_is_used_up(depl
         assert services.jobs("ann") == ()
 
 
+@pytest.mark.slow
 def test_what_was_rejected_is_purged_when_it_was_agreed_to(deployment, capsys, monkeypatch):
     with Services(Settings.load()) as services:
         first, second = make(services, "ann", 2)

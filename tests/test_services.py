@@ -168,6 +168,7 @@ def test_a_second_follower_that_comes_late_sees_every_image(services):
     assert late == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_stopping_frees_the_worker_and_keeps_what_is_finished(services):
     job = services.submit_generation("ann", request(services, num_images=64, num_steps=50))
     events = services.follow(job.job_id)
@@ -225,6 +226,7 @@ def test_verdicts_are_stored_counted_undone_and_exported(services, tmp_path):
     assert [p.name for p in packed.parent.iterdir()] == [packed.name]
 
 
+@pytest.mark.slow
 def test_first_verdicts_at_the_same_moment_make_one_dataset(services):
     job = services.submit_generation("ann", request(services, num_images=4))
     ids = [e.stored.image_id for e in services.follow(job.job_id) if isinstance(e, Finished)]

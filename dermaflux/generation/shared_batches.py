@@ -142,9 +142,11 @@ class SharedBatches:
         self._end([asked for asked in sharing if asked.is_over], None)
 
     def _end(self, ended: Sequence[_Asked], error: Exception | None) -> None:
+        """Take them out of the line and tell them so, once."""
         with self._changed:
+            leaving = [asked for asked in ended if asked in self._line]
             self._line = [asked for asked in self._line if asked not in ended]
-        for asked in ended:
+        for asked in leaving:
             asked.has_left = True
             asked.news.put(error)
 

@@ -14,6 +14,7 @@ from dermaflux.domain.errors import ModelNotAvailable
 from dermaflux.generation import zero_gpu
 from dermaflux.services.pictures import prepare_folder, write_whole
 from dermaflux.settings import Settings
+from dermaflux.uncollected import uncollected
 
 if TYPE_CHECKING:
     from sqlalchemy import Engine
@@ -133,10 +134,11 @@ class Wiring:
         return self.settings.data_dir / RUNS / run / "model" if run else self.settings.models_dir / "classifier"
 
     def _build_generator(self) -> "Generator":
-        if zero_gpu.is_lent():
-            from dermaflux.generation.lent_generator import LentGenerator as Generator
-        else:
-            from dermaflux.generation import Generator
+        with uncollected():
+            if zero_gpu.is_lent():
+                from dermaflux.generation.lent_generator import LentGenerator as Generator
+            else:
+                from dermaflux.generation import Generator
 
         return Generator(
             self.catalogue(),

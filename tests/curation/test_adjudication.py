@@ -140,6 +140,7 @@ def test_decisions_made_before_there_were_adjudications_keep_their_hash(engine, 
     assert filled.verify_chain().intact
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_what_is_kept_is_what_the_events_say_after_any_mixture(store, image_ids, says, seed):
     store.set_review_plan("first", ReviewPlan(reviewers_per_image=2))

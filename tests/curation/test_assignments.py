@@ -209,6 +209,7 @@ class Office:
 
 
 # Each example has a dataset of its own, so the one store may serve them all.
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(turns=turns, num_reviewers=st.integers(1, 3))
 def test_no_image_starves_and_none_is_handed_out_too_often(engine, store, image_ids, says, turns, num_reviewers):

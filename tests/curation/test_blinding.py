@@ -96,6 +96,7 @@ said = st.lists(st.tuples(st.integers(0, 5), st.sampled_from(("bob", "cem", "dee
 numbers = iter(range(10**6))
 
 
+@pytest.mark.slow
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(said)
 def test_a_blinded_page_is_the_same_whatever_the_others_said_of_unfinished_images(store, image_ids, says, said):

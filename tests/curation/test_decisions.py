@@ -62,6 +62,7 @@ def shared_store(sample, new_database):
 numbers = iter(range(10**6))
 
 
+@pytest.mark.slow
 @settings(max_examples=25, deadline=None)
 @given(actions)
 def test_state_is_what_the_naive_model_says(shared_store, says, actions):
@@ -138,6 +139,7 @@ def test_a_forged_row_with_a_right_hash_of_its_own_is_seen(engine, filled):
     assert "Decision 5 does not follow" in (filled.verify_chain().problem or "")
 
 
+@pytest.mark.slow
 def test_eight_threads_lose_no_verdict(engine, store, image_ids, says):
     def review(number):
         for turn in range(25):

@@ -114,6 +114,7 @@ def test_any_metric_gets_an_interval_over_the_same_resamples():
     assert (found.low, found.high) == pytest.approx((direct.low, direct.high))
 
 
+@pytest.mark.slow
 def test_delong_agrees_with_the_paired_bootstrap():
     labels, first = _noisy(500, 4, strength=1.5)
     noise = np.random.default_rng(9).normal(scale=0.25, size=500)

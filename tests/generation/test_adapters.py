@@ -283,6 +283,7 @@ def test_several_adapters_add_up_each_at_its_weight(catalogue, sizes, tmp_path):
     assert torch.allclose(sample(pipe), sample(merge(fresh(catalogue), updates)), atol=1e-5)
 
 
+@pytest.mark.slow
 def test_only_what_differs_is_loaded_or_taken_off(catalogue, sizes, tmp_path, monkeypatch):
     one, two = (
         Adapter.of_file(write(tmp_path / f"{name}.safetensors", diffusers_file(sizes, layers)))

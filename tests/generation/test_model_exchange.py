@@ -48,6 +48,7 @@ def test_a_folder_named_as_a_hub_model_stands_for_it(assets, saved_foreign):
     assert entry.licence.startswith("FLUX.1 [dev]")
 
 
+@pytest.mark.slow
 def test_a_switch_tells_its_parts_and_frees_the_former_model(assets):
     generator, heard = Generator(ModelCatalogue(assets), device="cpu"), []
     drawn(generator, model="nano")

@@ -202,6 +202,7 @@ def test_mistakes_are_said_before_anything_is_sampled(generator, catalogue):
         replace(REQUEST, size_px=72)
 
 
+@pytest.mark.slow
 def test_a_failed_load_leaves_a_clear_error_and_a_working_generator(generator, broken_nano):
     (broken_nano / "vae" / "diffusion_pytorch_model.safetensors").write_bytes(b"gone")
     with pytest.raises(ModelNotAvailable, match="damaged"):
@@ -209,6 +210,7 @@ def test_a_failed_load_leaves_a_clear_error_and_a_working_generator(generator, b
     assert one(generator, REQUEST).shape == (64, 64, 3)
 
 
+@pytest.mark.slow
 def test_a_request_for_another_model_exchanges_it(catalogue, saved_nano, saved_foreign):
     generator = Generator(catalogue, device="cpu")
     small = replace(REQUEST, num_steps=1, size_px=64)
@@ -249,6 +251,7 @@ def test_weights_that_give_no_finite_picture_are_reported(catalogue):
         list(generator.stream(REQUEST))
 
 
+@pytest.mark.slow
 def test_unload_gives_the_memory_back_and_the_next_stream_loads_again(catalogue):
     generator = Generator.load("nano", catalogue=catalogue, device="cpu")
     before = one(generator, REQUEST)

@@ -218,6 +218,7 @@ def test_without_a_place_many_adapters_still_compile(fresh, lora):
             sample(fresh, 1)
 
 
+@pytest.mark.slow
 def test_a_replayed_graph_gives_what_the_network_gives_and_keeps_it(fresh):
     expected = sample(fresh, 3)
     replay(fresh.transformer, backend="eager")
@@ -237,6 +238,7 @@ def test_compiled_for_real_the_pictures_are_the_same(catalogue, generator):
     assert np.abs(pixels(compiled, larger) - pixels(generator, larger)).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_vae_with_channels_last_decodes_the_same(saved_foreign, catalogue):
     request = replace(REQUEST, model=str(saved_foreign), size_px=64)
     plain, fast = (Generator(catalogue, device="cpu", speed=speed) for speed in (NO_SPEED, Speed(channels_last=True)))

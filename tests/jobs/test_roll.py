@@ -70,6 +70,7 @@ def test_who_was_taken_for_dead_comes_back_without_the_job(queue, submit):
     assert queue.state(job.id) is JobState.WAITING, "the first death was none, so this is the first"
 
 
+@pytest.mark.slow
 def test_a_job_that_kills_a_second_worker_has_failed_and_may_be_tried_again_by_hand(queue, submit):
     job = submit(total=2)
     for state in (JobState.WAITING, JobState.FAILED):
@@ -93,6 +94,7 @@ def test_a_job_whose_owner_asked_for_a_pause_rests_after_its_worker_died(queue, 
     assert queue.state(job.id) is JobState.PAUSED
 
 
+@pytest.mark.slow
 def test_who_was_cut_off_does_not_judge_the_others_at_once(queue, submit, monkeypatch):
     """The database is away for longer than the timeout: nobody is dead, though nobody could beat."""
     hearts, cut_off, beat = [Heart(queue.roll) for _ in range(2)], threading.Event(), WorkerRoll.beat

@@ -108,6 +108,7 @@ def test_a_poisonous_job_takes_two_workers_and_no_third(queue, submit, start_wor
     assert "2 workers died" in queue.get(poison.id).error
 
 
+@pytest.mark.slow
 def test_a_worker_that_starts_leaves_the_running_job_of_another_process_alone(queue, submit, start_worker, until):
     job = submit(total=2, seconds=2.0)
     first = start_worker()

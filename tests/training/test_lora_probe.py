@@ -38,6 +38,7 @@ def test_the_figures_are_means_of_what_was_measured():
     assert silent["probe_border_low"] is None and silent["probe_malignant_auc"] is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_run_writes_its_probes_beside_the_losses(drawn_ham, tiny_models, tmp_path, precision):
     run = replace(

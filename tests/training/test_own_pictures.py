@@ -59,6 +59,7 @@ def test_without_a_val_split_the_column_is_named(own, tiny_models):
         load_own(own, Split.VAL, [(64, 64)], Measurer.from_folder(tiny_models))
 
 
+@pytest.mark.slow
 def test_a_lora_learns_from_an_own_folder(own, tiny_models, tmp_path):
     run = replace(
         PRESETS["smoke"][1], base=str(tiny_models / "nano"), models_dir=tiny_models, pictures=own, size_px=64,
@@ -67,6 +68,7 @@ def test_a_lora_learns_from_an_own_folder(own, tiny_models, tmp_path):
     assert train(run).is_file()
 
 
+@pytest.mark.slow
 def test_with_buckets_wide_and_high_pictures_keep_their_shape_and_are_learned(own, tiny_models, tmp_path, caplog):
     for name in ("p1.png", "p3.png", "p7.png"):
         with Image.open(own / name) as picture:

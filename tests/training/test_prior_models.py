@@ -114,6 +114,7 @@ def results(run):
     return [json.loads(line) for line in (run.run_dir / "results.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_rigged_model_has_the_auc_it_was_rigged_for(run, tiny_clip):
     lines = compare(replace(run, models=(str(tiny_clip),)))
     ours, prior = lines

@@ -57,6 +57,7 @@ def _history(run):
     return [json.loads(line) for line in (run.run_dir / "history.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_a_run_trains_and_exports_a_servable_checkpoint(run, tmp_path):
     run = replace(run, export_dir=tmp_path / "served", optim=replace(run.optim, epochs=8, learning_rate=3e-3))
     losses = []
@@ -70,6 +71,7 @@ def test_a_run_trains_and_exports_a_servable_checkpoint(run, tmp_path):
     assert served.facts == facts == LesionClassifier.from_folder(run.run_dir / "model").facts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("step", [2, 3, 7])
 def test_a_run_stopped_at_any_step_goes_on_to_the_same_weights(run, step):
     whole = replace(run, name="whole")
@@ -132,6 +134,7 @@ def test_the_clock_ends_a_run_and_its_schedule(run):
     assert len(_history(run)) < 200 and seen == sorted(seen)
 
 
+@pytest.mark.slow
 def test_a_run_without_gain_stops_by_patience(run):
     run = replace(run, optim=replace(run.optim, epochs=50, patience=2, learning_rate=1e-9))
     run_training(run)
@@ -207,6 +210,7 @@ def test_two_processes_share_a_run_and_agree_on_its_end(arguments, tmp_path):
     assert LesionClassifier.from_folder(tmp_path / "smoke" / "model").facts.metrics["val"]["num_pictures"] == 24
 
 
+@pytest.mark.slow
 def test_synthetic_pictures_join_by_ratio_and_the_checkpoint_says_so(run, tmp_path, write_synthetic):
     for index in range(60):
         write_synthetic(tmp_path / "made" / f"{index:02}.png", ("mel", "nv", "bkl")[index % 3])

@@ -76,6 +76,7 @@ def test_it_learns_and_exports_what_loads(run):
     assert descriptor.embed([]).shape == (0, run.network.num_features)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_and_continued_equals_an_unbroken_one(run):
     whole = DescriptorTrainer(run)
     losses = [whole.run_step() for _ in range(4)]
@@ -87,6 +88,7 @@ def test_a_run_stopped_and_continued_equals_an_unbroken_one(run):
     assert [second.run_step() for _ in range(2)] == pytest.approx(losses[2:], abs=1e-6)
 
 
+@pytest.mark.slow
 def test_weights_that_are_not_those_described_are_refused(run):
     folder = train(run)
     config = json.loads((folder / "config.json").read_text())

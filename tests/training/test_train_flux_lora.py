@@ -64,6 +64,7 @@ def test_on_flux_dev_it_is_the_papers_adapter():
     assert sum(len(layers) for layers in kohya_modules(19, 38).values()) == 494
 
 
+@pytest.mark.slow
 def test_it_learns_and_leaves_the_base_alone(run):
     trainer = trainer_of(replace(run, learning_rate=1e-2, batch_size=16, num_steps=40, ema_decay=0.9))
     transformer = trainer.material.transformer
@@ -104,6 +105,7 @@ def test_both_files_put_the_trained_weights_on_a_fresh_base(run, tmp_path):
     assert (base - found[0]).abs().max() > 0.02
 
 
+@pytest.mark.slow
 def test_the_files_say_what_they_are(run):
     path = train(run)
     for file in (path, path.with_name("test.kohya.safetensors")):
@@ -113,6 +115,7 @@ def test_the_files_say_what_they_are(run):
         assert {"dermaflux.base", "dermaflux.caption_grammar", "dermaflux.data", "dermaflux.licence"} <= set(facts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("accumulate_steps", "optimizer"), [(1, "adamw"), (2, "adamw"), (1, "adamw8bit")])
 def test_a_run_continued_from_its_checkpoint_equals_an_unbroken_one(run, accumulate_steps, optimizer):
     run = replace(run, rank=64, accumulate_steps=accumulate_steps, optimizer=optimizer)
@@ -237,6 +240,7 @@ def test_what_cannot_be_trained_is_refused_by_name(run, change):
         replace(run, **change)
 
 
+@pytest.mark.slow
 def test_the_text_length_is_one_in_training_in_the_probes_and_in_use(run, tmp_path):
     short = replace(run, text_tokens=12)
     trainer = trainer_of(short)

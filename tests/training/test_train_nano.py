@@ -56,6 +56,7 @@ def test_what_cannot_be_trained_is_refused_by_name(config, change):
         replace(config, **change)
 
 
+@pytest.mark.slow
 def test_a_run_stopped_and_continued_equals_an_unbroken_one(config):
     whole = NanoTrainer(config)
     losses = [whole.run_step() for _ in range(4)]
@@ -111,6 +112,7 @@ def test_a_folder_to_go_on_from_that_holds_no_pipeline_is_refused(config, tmp_pa
         NanoTrainer(replace(config, start_from=tmp_path))
 
 
+@pytest.mark.slow
 def test_a_diffusion_trains_alike_but_is_no_model_of_the_app(config):
     config = replace(config, objective="epsilon")
     folder = train(config)

@@ -1,0 +1,27 @@
+"""Garbage is not collected inside, and afterwards as before, whatever happened."""
+
+import gc
+
+import pytest
+
+from dermaflux.uncollected import uncollected
+
+
+def test_collection_rests_inside_nested_or_not_and_goes_on_after_a_failure():
+    assert gc.isenabled()
+    with pytest.raises(KeyError), uncollected():
+        with uncollected():
+            assert not gc.isenabled()
+        assert not gc.isenabled()
+        raise KeyError
+    assert gc.isenabled()
+
+
+def test_who_had_switched_it_off_finds_it_off():
+    gc.disable()
+    try:
+        with uncollected():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

@@ -1,6 +1,5 @@
 """Starts DermaFlux: settings, services, pages, and the only launch() there is."""
 
-import gc
 import logging
 import os
 import signal
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.settings import Settings, on_space
-from dermaflux.uncollected import uncollected
+from dermaflux.uncollected import set_apart, uncollected
 from pages.quick_import import import_gradio
 from pages.serving import check_port, log_to_console, prepare_environment, warn_when_open
 
@@ -41,8 +40,8 @@ def main() -> None:
     try:
         with uncollected():
             app = _launch(services, host)
-        gc.freeze()  # what is there now stays, and no later collection need walk over it
-        app.block_thread()
+        with set_apart():
+            app.block_thread()
     finally:
         services.close()
 

@@ -43,6 +43,10 @@ def pytest_collection_finish():
     gc.enable()
 
 
+def pytest_unconfigure():
+    gc.unfreeze()  # else libraries find leaks when the program ends
+
+
 def pytest_collection_modifyitems(items):
     """Tests on real pictures skip where these are absent, but never in CI."""
     if SHARED_DATA.is_dir() or os.environ.get("CI"):

@@ -4,7 +4,7 @@ import gc
 
 import pytest
 
-from dermaflux.uncollected import uncollected
+from dermaflux.uncollected import set_apart, uncollected
 
 
 def test_collection_rests_inside_nested_or_not_and_goes_on_after_a_failure():
@@ -25,3 +25,10 @@ def test_who_had_switched_it_off_finds_it_off():
         assert not gc.isenabled()
     finally:
         gc.enable()
+
+
+def test_what_was_there_is_set_apart_and_joins_again():
+    before = gc.get_freeze_count()
+    with set_apart():
+        assert gc.get_freeze_count() > before
+    assert gc.get_freeze_count() == 0

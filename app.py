@@ -2,11 +2,11 @@
 
 import logging
 import os
-import signal
 import sys
 from typing import TYPE_CHECKING
 
 from dermaflux.domain.errors import DermaFluxError
+from dermaflux.ending import asked_to_end
 from dermaflux.settings import Settings, on_space
 from dermaflux.uncollected import set_apart, uncollected
 from pages.quick_import import import_gradio
@@ -35,15 +35,13 @@ def main() -> None:
 
     services = Services(settings)
     services.prepare_folder(settings.data_dir)  # said at once, not after the seconds that Gradio takes
-    # A stop from outside closes the store as Ctrl+C does.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
+    with services, asked_to_end() as asked:
         with uncollected():
             app = _launch(services, host)
         with set_apart():
-            app.block_thread()
-    finally:
-        services.close()
+            asked.wait()
+        log.info("DermaFlux ends; what is finished is kept")
+        app.close(verbose=False)
 
 
 def _launch(services: "Services", host: str) -> "gr.Blocks":

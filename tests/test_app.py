@@ -1,9 +1,12 @@
 """The app as a program: what it cannot start with is one line on stderr and exit 2."""
 
+import contextlib
 import os
+import signal
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -43,6 +46,25 @@ def test_a_data_folder_that_cannot_be_made_is_refused(start, tmp_path):
         port = free.getsockname()[1]
     (tmp_path / "file").write_text("")
     assert "cannot be written" in complaint(start(data_dir=tmp_path / "file" / "data", port=port))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_in_the_middle_of_the_start_is_not_lost(number, repository, tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    settings = {"DERMAFLUX_DATA_DIR": str(tmp_path), "DERMAFLUX_HOST": "127.0.0.1", "DERMAFLUX_PORT": str(port)}
+    app = subprocess.Popen([sys.executable, "app.py"], cwd=repository, env=os.environ | settings)
+    try:
+        for _ in range(6000):  # the first moment at which somebody could be there
+            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 5):
+                break
+            time.sleep(0.02)
+        app.send_signal(number)
+        assert app.wait(60) == 0
+    finally:
+        app.kill()
+        app.wait()
 
 
 def test_a_mistyped_setting_is_refused_with_a_suggestion(start):

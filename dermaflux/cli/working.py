@@ -4,13 +4,10 @@ A first signal ends it after its present step, and the job goes back to the queu
 """
 
 import logging
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 from dermaflux.cli.output import write_line
 from dermaflux.cli.worker_commands import Worker
+from dermaflux.ending import asked_to_end
 from dermaflux.services import Services
 
 _LOOK_SECONDS = 0.2
@@ -20,7 +17,7 @@ _OURS = 1
 def worker(services: Services, command: Worker) -> int:
     """Claim jobs and do them. 0 when it was asked to end or nothing is left, 1 when the work broke down."""
     logging.getLogger("dermaflux.jobs").setLevel(logging.INFO)
-    with _asked_to_end() as asked:
+    with asked_to_end() as asked:
         working = services.start_apart()
         if not command.until_idle:
             services.warm_up(0.0)
@@ -29,22 +26,3 @@ def worker(services: Services, command: Worker) -> int:
             if command.until_idle and working.is_idle:
                 break
         return 0 if working.is_alive else _OURS
-
-
-@contextmanager
-def _asked_to_end() -> Iterator[threading.Event]:
-    """Set by the first SIGINT or SIGTERM; afterwards both do again what they did before."""
-    asked = threading.Event()
-    before = {int(number): signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    def end(number: int, _frame: object) -> None:
-        asked.set()
-        signal.signal(number, before[number])
-
-    for number in before:
-        signal.signal(number, end)
-    try:
-        yield asked
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -21,7 +21,6 @@ import tyro
 from tqdm import tqdm
 
 from dermaflux.domain.errors import Cancelled
-from training.memory_reuse import keep_freed_memory
 from training.program import STOPPED, program
 from training.run_status import claim_folder, recorded
 from training.stopping import stop_between_steps
@@ -65,7 +64,6 @@ def _work(config: StudyConfig) -> None:
 def _worker(config: StudyConfig) -> None:
     """One of several processes; its exit code says how it went."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(process)d %(message)s")
-    keep_freed_memory()
     torch.set_num_threads(max(1, (os.cpu_count() or 1) // config.workers))
     try:
         _work(config)

@@ -11,7 +11,6 @@ from collections.abc import Callable
 from typing import ParamSpec
 
 from dermaflux.domain.errors import Cancelled, DermaFluxError
-from training.memory_reuse import keep_freed_memory
 
 Params = ParamSpec("Params")
 STOPPED = 130
@@ -20,13 +19,12 @@ STOPPED = 130
 def program(main: Callable[Params, None]) -> Callable[Params, int]:
     """A program's main with its exit code: 0 done, 2 the user's mistake, 130 stopped by the user; others are ours.
 
-    SIGTERM stops as Ctrl-C does, also in a background job, which starts with Ctrl-C ignored. Freed memory is kept.
+    SIGTERM stops as Ctrl-C does, also in a background job, which starts with Ctrl-C ignored.
     """
 
     @functools.wraps(main)
     def run(*args: Params.args, **kwargs: Params.kwargs) -> int:
         logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-        keep_freed_memory()
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.default_int_handler)
         try:

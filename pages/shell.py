@@ -65,7 +65,7 @@ def _hide_without_cost(app: gr.Blocks) -> None:
     """Where progress is hidden Gradio's status is shown on nothing.
 
     With every message of every handler its page tells each part that ever had a status of it, hidden or not, and looks
-    each up in its whole tree: a quarter of the work of a first page, and most of it while images are drawn.
+    each up in its whole tree: a third of the work of a first page, and a quarter of it while images are drawn.
     """
     for handler in app.fns.values():
         if handler.show_progress == "hidden":

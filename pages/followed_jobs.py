@@ -1,7 +1,7 @@
 """Jobs that a page follows: whose they are, and their images with the verdicts of a dataset. It knows no component."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -41,11 +41,25 @@ def with_verdict(services: "Services", event: JobEvent, dataset: str, visitor: V
 
 
 def paced(events: Iterable[JobEvent]) -> Iterator[JobEvent]:
-    """All events but previews that follow one another faster than an eye needs them: a browser has other work too."""
-    shown_at = 0.0
+    """All events but previews that follow one another faster than an eye needs them: a browser has other work too.
+
+    Of images drawn together each has its turn, and the first preview of each is shown at once.
+    """
+    shown_at: dict[int, float] = {}  # of the images that are being drawn
+    last = 0.0
     for event in events:
         if isinstance(event, Preview):
-            if time.monotonic() - shown_at < _PREVIEW_SECONDS:
+            now = time.monotonic()
+            if not _is_due(event.image_index, shown_at, now - last):
                 continue
-            shown_at = time.monotonic()
+            last = shown_at[event.image_index] = now
+        if isinstance(event, Finished):
+            shown_at.pop(event.image_index, None)
         yield event
+
+
+def _is_due(image_index: int, shown_at: Mapping[int, float], since_last: float) -> bool:
+    if image_index not in shown_at:
+        return bool(shown_at) or since_last >= _PREVIEW_SECONDS
+    is_next = image_index == min(shown_at, key=lambda index: shown_at[index])
+    return is_next and since_last >= _PREVIEW_SECONDS

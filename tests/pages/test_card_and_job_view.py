@@ -130,6 +130,16 @@ def test_previews_that_follow_too_fast_are_left_out_and_nothing_else_is(stored):
     assert list(paced(iter(events))) == [events[0], done, done]
 
 
+def test_previews_of_images_drawn_together_are_shown_in_turn(monkeypatch):
+    clock = iter(number * 0.1 for number in range(10_000))
+    monkeypatch.setattr("pages.followed_jobs.time.monotonic", lambda: 100 + next(clock))
+    steps = [replace(preview(step), image_index=index) for step in range(1, 20) for index in range(3)]
+    shown = [event.image_index for event in paced(iter(steps))]
+    assert shown[:3] == [0, 1, 2]
+    assert len(shown) < len(steps) / 2
+    assert max(map(shown.count, range(3))) - min(map(shown.count, range(3))) <= 1
+
+
 def test_a_preview_is_a_small_jpeg(view):
     view.apply(preview(1))
     uri = view.value()["cards"][0]["preview"]

@@ -7,21 +7,14 @@ eight images were drawn. Medians over fresh visitors of one app, its models warm
 """
 
 import argparse
-import os
 import shutil
-import socket
 import statistics
-import subprocess
 import sys
-import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).resolve().parents[1]
+from benchmarks.served_app import served
+
 WAYS = {
     "on all": "import pages.shell; pages.shell._hide_without_cost = lambda app: None; import app; app.main()",
     "on nothing": "import app; app.main()",
@@ -48,7 +41,8 @@ def _loads(program: str, loads: int) -> list[float]:
     from playwright.sync_api import sync_playwright
 
     executable = shutil.which("chromium") or shutil.which("google-chrome")
-    with _serving(program) as url, sync_playwright() as playwright:
+    with served(("-c", program)) as (url, _), sync_playwright() as playwright:
+        time.sleep(_WARM_UP_S)
         browser = playwright.chromium.launch(executable_path=executable, args=["--no-sandbox", "--disable-gpu"])
         figures = list(zip(*(_visit(browser, url) for _ in range(loads)), strict=True))
         browser.close()
@@ -78,34 +72,6 @@ def _visit(browser: Any, url: str) -> tuple[float, float, float]:
 def _worked(inside: Any) -> float:
     figures = {each["name"]: each["value"] for each in inside.send("Performance.getMetrics")["metrics"]}
     return figures["TaskDuration"]
-
-
-@contextmanager
-def _serving(program: str) -> Iterator[str]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory() as folder:
-        settings = {"DATA_DIR": folder, "HOST": "127.0.0.1", "PORT": str(port), "DEVICE": "cpu"}
-        environment = os.environ | {f"DERMAFLUX_{name}": value for name, value in settings.items()}
-        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        app = subprocess.Popen([sys.executable, "-c", program], cwd=REPOSITORY, env=environment, **quiet)  # type: ignore[call-overload]
-        try:
-            url = f"http://127.0.0.1:{port}"
-            _wait_for(url)
-            time.sleep(_WARM_UP_S)
-            yield url
-        finally:
-            app.terminate()
-            app.wait()
-
-
-def _wait_for(url: str) -> None:
-    for _ in range(1200):
-        with suppress(OSError), urllib.request.urlopen(f"{url}/robots.txt", timeout=5):
-            return
-        time.sleep(0.1)
-    sys.exit("the app did not answer")
 
 
 if __name__ == "__main__":

@@ -268,6 +268,26 @@ def run_program():
     return running
 
 
+@pytest.fixture
+def all_in_line():
+    """`with all_in_line(generator, count)`: who begins to draw inside stands in line; drawing begins when all do."""
+    import time
+
+    @contextlib.contextmanager
+    def waiting(generator, count, patience_s=60):
+        def until_all_stand():
+            deadline = time.monotonic() + patience_s
+            while len(generator._shared._line) != count:
+                assert time.monotonic() < deadline, "not all of them came"
+                time.sleep(0.01)
+
+        with generator._turn:
+            yield until_all_stand
+            until_all_stand()
+
+    return waiting
+
+
 @pytest.fixture(scope="session")
 def fill_for_study():
     """Puts into services what a reader study draws from: six accepted images, and six real pictures named clinic.

@@ -29,15 +29,13 @@ def images(services, job):
     return [event.stored for event in events if isinstance(event, Finished)]
 
 
-def test_jobs_of_two_users_and_a_grid_share_batches_and_keep_their_own_records(services):
+def test_jobs_of_two_users_and_a_grid_share_batches_and_keep_their_own_records(services, all_in_line):
     ann = SamplingRequest(caption=services.compose_caption(SPEC), spec=SPEC, num_steps=4, num_images=3, seed=10)
     ben = replace(ann, spec=replace(SPEC, asymmetry=2), caption="another mole", num_images=2, seed=50)
     rows = AxisValues(axis="asymmetry", values=(0, 2))
-    with services._generator()._turn:  # so that all three are in line when drawing begins
+    with all_in_line(services._generator(), 3):
         jobs = [services.submit_generation("ann", ann), services.submit_generation("ben", ben)]
         jobs.append(services.submit_sweep("cy", Sweep(base=replace(ann, seed=90), columns=rows)))
-        while len(services._generator()._shared._line) < 3:
-            pass
     found = [images(services, job) for job in jobs]
     assert [len(each) for each in found] == [3, 2, 2]
     records = [[read_provenance(stored.path) for stored in each] for each in found]
@@ -48,13 +46,12 @@ def test_jobs_of_two_users_and_a_grid_share_batches_and_keep_their_own_records(s
     assert all(verify(stored.path) for each in found for stored in each)
 
 
-def test_as_many_jobs_run_at_once_as_images_are_drawn_together(services):
-    with services._generator()._turn:
+def test_as_many_jobs_run_at_once_as_images_are_drawn_together(services, all_in_line):
+    with all_in_line(services._generator(), 3) as until_all_stand:
         jobs = [
             services.submit_generation(user, SamplingRequest(caption="a mole", num_steps=2, seed=1))
             for user in ("ann", "ben", "cy", "dan")
         ]
-        while len(services._generator()._shared._line) < 3:
-            pass
+        until_all_stand()
         assert services._queue().outlook(3).waiting[0].id == jobs[3].job_id
     assert all(len(images(services, job)) == 1 for job in jobs)

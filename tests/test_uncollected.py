@@ -32,3 +32,4 @@ def test_what_was_there_is_set_apart_and_joins_again():
     with set_apart():
         assert gc.get_freeze_count() > before
     assert gc.get_freeze_count() == 0
+    gc.freeze()  # as the tests found it

@@ -1,7 +1,6 @@
 """Streams of several threads in one batch: the images of each are those drawn alone, whoever comes or goes."""
 
 import threading
-from contextlib import contextmanager
 from dataclasses import replace
 
 import numpy as np
@@ -53,18 +52,6 @@ class Reader(threading.Thread):
         return [from_generated(image).batch for image in self.images]
 
 
-@contextmanager
-def all_in_line(generator, count):
-    """Whoever begins to read inside stands in line; drawing begins when all of them do."""
-    with generator._turn:
-        yield
-        for _ in range(WAIT * 100):
-            if len(generator._shared._line) == count:
-                return
-            threading.Event().wait(0.01)
-        pytest.fail("not all of them came")
-
-
 def like_alone(generator, reader, request):
     """Whether the images are those of the request drawn alone, but for rounding."""
     alone = [event for event in generator.stream(request) if isinstance(event, GeneratedImage)]
@@ -76,7 +63,7 @@ def like_alone(generator, reader, request):
     return max(away) <= 1
 
 
-def test_other_captions_seeds_and_contrasts_share_a_batch_and_change_nothing(shared, generator):
+def test_other_captions_seeds_and_contrasts_share_a_batch_and_change_nothing(shared, generator, all_in_line):
     contrasted = [
         SamplingRequest(caption=f"a lesion, {spec.diagnosis}", spec=spec, num_steps=3, seed=seed, contrast_scale=3.0)
         for spec, seed in ((MOLE, 3), (MELANOMA, 40))
@@ -89,7 +76,7 @@ def test_other_captions_seeds_and_contrasts_share_a_batch_and_change_nothing(sha
     assert previews == [[1, 2, 3]] * 2
 
 
-def test_places_are_given_in_turn_and_the_spare_ones_to_whoever_has_more(shared, generator):
+def test_places_are_given_in_turn_and_the_spare_ones_to_whoever_has_more(shared, generator, all_in_line):
     many, one = replace(PLAIN, num_images=5), replace(PLAIN, caption="a red scar", seed=90)
     with all_in_line(shared, 2):
         readers = [Reader(shared, many), Reader(shared, one)]
@@ -98,7 +85,7 @@ def test_places_are_given_in_turn_and_the_spare_ones_to_whoever_has_more(shared,
     assert all(map(like_alone, [generator] * 2, readers, (many, one)))
 
 
-def test_another_size_number_of_steps_or_guidance_waits_for_its_own_batch(shared, generator):
+def test_another_size_number_of_steps_or_guidance_waits_for_its_own_batch(shared, generator, all_in_line):
     asked = [PLAIN, *(replace(PLAIN, **other) for other in ({"size_px": 96}, {"num_steps": 2}, {"guidance_scale": 1}))]
     with all_in_line(shared, 4):
         readers = [Reader(shared, request) for request in asked]
@@ -106,7 +93,7 @@ def test_another_size_number_of_steps_or_guidance_waits_for_its_own_batch(shared
     assert all(map(like_alone, [generator] * 4, readers, asked))
 
 
-def test_who_leaves_in_the_middle_takes_nobody_along(shared, generator):
+def test_who_leaves_in_the_middle_takes_nobody_along(shared, generator, all_in_line):
     leaves = threading.Event()
     staying = replace(PLAIN, seed=8)
     with all_in_line(shared, 2):
@@ -125,7 +112,7 @@ def test_a_closed_stream_gives_up_its_places(shared):
     assert Reader(shared, replace(PLAIN, num_steps=2)).batches == [None]
 
 
-def test_what_cannot_be_drawn_fails_for_who_asked_and_nobody_else(shared, generator, tmp_path):
+def test_what_cannot_be_drawn_fails_for_who_asked_and_nobody_else(shared, generator, tmp_path, all_in_line):
     broken = tmp_path / "broken.safetensors"
     save_file({"transformer.of_another_base.lora_A.weight": torch.zeros(4, 8)}, broken)
     with all_in_line(shared, 2):
@@ -134,7 +121,7 @@ def test_what_cannot_be_drawn_fails_for_who_asked_and_nobody_else(shared, genera
     assert like_alone(generator, readers[1], PLAIN)
 
 
-def test_a_batch_that_fails_fails_for_all_who_share_it_and_the_next_is_drawn(shared, generator, monkeypatch):
+def test_a_failing_batch_fails_for_all_who_share_it_and_the_next_is_drawn(shared, generator, monkeypatch, all_in_line):
     def poisoned(*_args):
         raise ModelNotAvailable("no finite picture")
 

@@ -116,8 +116,7 @@ class Trainer:
             self.average.module, val, self.material.inputs, device=self.device, precision=self.run.precision
         )
         mask = np.asarray(self.material.malignant)
-        score = np.logaddexp.reduce(logits[:, mask], axis=1) - np.logaddexp.reduce(logits[:, ~mask], axis=1)
-        auc = self._agreed(float(roc_auc_score(mask[val.labels], score)))
+        auc = self._agreed(malignant_auc(logits, val.labels, mask))
         if auc > self.best["auc"]:
             kept = {k: v.detach().cpu().clone() for k, v in self.average.module.state_dict().items()}
             self.best = {"auc": auc, "epoch": self.epoch, "weights": kept}
@@ -228,6 +227,12 @@ class History:
             handle.write(json.dumps(line) + "\n")
 
 
+def malignant_auc(logits: np.ndarray, labels: np.ndarray, malignant: np.ndarray) -> float:
+    """AUC of malignant against benign, by the log odds of logits (N, K); labels (N,), malignant (K,) bool."""
+    score = np.logaddexp.reduce(logits[:, malignant], axis=1) - np.logaddexp.reduce(logits[:, ~malignant], axis=1)
+    return float(roc_auc_score(malignant[labels], score))
+
+
 @torch.inference_mode()
 def held_out_logits(
     network: nn.Module,
@@ -249,12 +254,13 @@ def held_out_logits(
         count, num_views = x_NHWC.shape[:2]
         x_BCHW = normalised(x_NHWC.flatten(0, 1), inputs)
         with autocast(precision, device):
-            total = sum(network(_turned(x_BCHW, turn)).float() for turn in range(turns))
+            total = sum(network(turned(x_BCHW, turn)).float() for turn in range(turns))
         rows.append((total / turns).view(count, num_views, -1).mean(1).cpu().numpy())  # type: ignore[union-attr]
     return np.concatenate(rows)
 
 
-def _turned(x_BCHW: Tensor, index: int) -> Tensor:
+def turned(x_BCHW: Tensor, index: int) -> Tensor:
+    """One of the eight ways to lay a square picture; 0 is as it is, 1 its mirror image."""
     flipped = x_BCHW.flip(3) if index % 2 else x_BCHW
     return flipped.rot90(index // 2, (2, 3)).contiguous(memory_format=torch.channels_last)
 

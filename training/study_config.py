@@ -12,6 +12,9 @@ from training.augmentation import AugmentConfig
 from training.classifier_config import ClassifierRun, DataConfig, OptimConfig
 from training.synthetic_source import AGREEING, ALL, CLOSE, SyntheticConfig
 
+PROBE = "lite0_probe"
+"""The model that is no network of ours: `training.study_probe`."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
@@ -141,6 +144,15 @@ PRESETS: dict[str, tuple[str, StudyConfig]] = {
                 label_smoothing=0.05, patience=100,
             ),
             augment=AugmentConfig(mixup_probability=0.2, cutmix_probability=0.0),
+        ),
+    ),
+    "probe": (
+        "an hour on 2 cores: every ratio and way to use synthetic pictures, 10 seeds, on frozen ImageNet features",
+        StudyConfig(
+            name="probe", models=(PROBE,), seeds=tuple(range(10)),
+            arms=(*BASELINES[:3], *_RATIOS, "flow:1.75:agreeing", "flow:1:close", "flow:1.75:half", "flow:1.75:alone"),
+            optim=OptimConfig(steps_per_epoch=1),
+            augment=AugmentConfig(mixup_probability=0.0, cutmix_probability=0.0),
         ),
     ),
     "paper": (

@@ -18,7 +18,7 @@ from timm.layers.hybrid_embed import HybridEmbed
 from timm.models.vision_transformer import VisionTransformer
 from torch import nn
 
-from dermaflux.classification.backbone import stages_to_stride_16
+from dermaflux.classification.backbone import first_stages
 from dermaflux.domain.errors import InvalidRequest
 
 
@@ -125,7 +125,7 @@ def _stem_vit(wanted: Architecture, size: StemViT, drop_path: float) -> VisionTr
 def _stem(size: StemViT) -> nn.Module:
     if size.backbone is None:
         return ConvStem(size)
-    return stages_to_stride_16(size.backbone)[0]
+    return first_stages(size.backbone)[0]
 
 
 def _timm_model(wanted: Architecture, options: dict[str, Any]) -> nn.Module:

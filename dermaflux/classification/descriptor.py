@@ -18,7 +18,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from dermaflux.classification.backbone import stages_to_stride_16
+from dermaflux.classification.backbone import first_stages
 from dermaflux.classification.checkpoint import file_sha256
 from dermaflux.classification.preprocessing import to_rgb
 from dermaflux.domain.errors import ModelNotAvailable
@@ -41,7 +41,7 @@ class DescriptorNet(nn.Module):
 
     def __init__(self, config: DescriptorConfig) -> None:
         super().__init__()
-        self.backbone, width = stages_to_stride_16(config.backbone)
+        self.backbone, (width,) = first_stages(config.backbone)
         self.power = nn.Parameter(torch.tensor(3.0))
         self.project = nn.Linear(width, config.num_features)
 

@@ -8,6 +8,7 @@ import json
 import threading
 import zipfile
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -16,6 +17,8 @@ from PIL import Image, ImageDraw
 from dermaflux.domain.lesion import LesionSpec
 from dermaflux.domain.records import GeneratedImage, ModelIdentity, SamplingRequest
 from dermaflux.provenance import from_generated, png_bytes
+from training.classifier_config import DataConfig
+from training.study_config import PRESETS
 
 
 def jpeg(radius, colour):
@@ -201,3 +204,16 @@ def tiny_mllama(tmp_path_factory):
     pictures = MllamaImageProcessor(size={"height": 28, "width": 28}, max_image_tiles=4)
     MllamaProcessor(pictures, fast, chat_template=template).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture
+def small_study(data_dir, tmp_path, write_synthetic):
+    """A study of a toy network on the real data's shape: few pictures, two arms."""
+    for index in range(40):
+        names = ("mel", "nv", "bkl", "df", "vasc", "bcc", "akiec")
+        write_synthetic(tmp_path / "sources" / "flow" / f"{index:02}.png", names[index % 7])
+    smoke = PRESETS["smoke"][1]
+    return replace(
+        smoke, runs_dir=tmp_path / "runs", sources_dir=tmp_path / "sources", device="cpu", precision="fp32",
+        data=DataConfig(data_dir=data_dir, frame_px=(48, 48), limit=60), size_px=32, seeds=(0,),
+    )  # fmt: skip

@@ -14,11 +14,11 @@ from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Diagnosis
 from dermaflux.domain.records import Split
 from training.augmentation_study import run_study
-from training.classifier_config import DataConfig
 from training.lesion_records import LesionRecord
-from training.study_cell import Result, real_subset
+from training.study_cell import Result
 from training.study_config import PRESETS, Arm, Cell, StudyConfig
 from training.study_grid import Grid
+from training.study_material import real_subset
 from training.study_report import Truth, as_json, compare, differences, markdown, settings_of
 from training.synthetic_source import AGREEING
 
@@ -69,26 +69,13 @@ def test_every_cell_of_the_grid_once_and_equal_steps_but_for_the_arm_that_says_s
     assert kept.run_of(kept.cells()[1]).synthetic.weight == 0.5
 
 
-@pytest.fixture
-def drawn(data_dir, tmp_path, write_synthetic):
-    """A study of a toy network on the real data's shape: few pictures, two arms."""
-    for index in range(40):
-        names = ("mel", "nv", "bkl", "df", "vasc", "bcc", "akiec")
-        write_synthetic(tmp_path / "sources" / "flow" / f"{index:02}.png", names[index % 7])
-    smoke = PRESETS["smoke"][1]
-    return replace(
-        smoke, runs_dir=tmp_path / "runs", sources_dir=tmp_path / "sources", device="cpu", precision="fp32",
-        data=DataConfig(data_dir=data_dir, frame_px=(48, 48), limit=60), size_px=32, seeds=(0,),
-    )  # fmt: skip
-
-
 @pytest.mark.slow
 @pytest.mark.data
-def test_a_study_runs_and_goes_on_with_more_arms_and_reports(drawn, tmp_path):
-    assert run_study(drawn) == 2
-    grid = Grid(drawn.folder)
+def test_a_study_runs_and_goes_on_with_more_arms_and_reports(small_study, tmp_path):
+    assert run_study(small_study) == 2
+    grid = Grid(small_study.folder)
     first = grid.results.read_text()
-    more = replace(drawn, arms=(*drawn.arms, "flow:1:alone", "flow:1:first"))
+    more = replace(small_study, arms=(*small_study.arms, "flow:1:alone", "flow:1:first"))
     assert run_study(more) == 4
     assert grid.results.read_text().startswith(first), "what was finished is not run again"
     lines = {line["arm"]: line for line in grid.finished().values()}
@@ -96,10 +83,11 @@ def test_a_study_runs_and_goes_on_with_more_arms_and_reports(drawn, tmp_path):
     assert lines["flow:1"]["num_pictures"] == lines["flow:1:first"]["num_pictures"] == 56
     assert all(0 <= line["test"]["auc"] <= 1 for line in lines.values())
     with pytest.raises(InvalidRequest, match="another size_px"):
-        run_study(replace(drawn, size_px=48))
+        run_study(replace(small_study, size_px=48))
     done = subprocess.run(
-        [sys.executable, "-m", "training.study_report", "smoke", "--study.runs-dir", str(drawn.runs_dir),
-         "--study.data.data-dir", str(drawn.data.data_dir), "--study.data.limit", "60", "--out", str(tmp_path / "out")],
+        [sys.executable, "-m", "training.study_report", "smoke", "--study.runs-dir", str(small_study.runs_dir),
+         "--study.data.data-dir", str(small_study.data.data_dir), "--study.data.limit", "60",
+         "--out", str(tmp_path / "out")],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
@@ -111,8 +99,8 @@ def test_a_study_runs_and_goes_on_with_more_arms_and_reports(drawn, tmp_path):
 @pytest.mark.data
 @pytest.mark.long
 @pytest.mark.slow
-def test_two_workers_killed_and_started_again_finish_every_cell_once(drawn):
-    config = replace(drawn, workers=2, seeds=tuple(range(30)))
+def test_two_workers_killed_and_started_again_finish_every_cell_once(small_study):
+    config = replace(small_study, workers=2, seeds=tuple(range(30)))
     arguments = [
         "smoke", "--runs-dir", str(config.runs_dir), "--sources-dir", str(config.sources_dir), "--device", "cpu",
         "--precision", "fp32", "--data.data-dir", str(config.data.data_dir), "--data.frame-px", "48", "48",

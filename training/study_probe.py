@@ -1,0 +1,109 @@
+"""The quick classifier of a study: a logistic regression on what frozen ImageNet convolutions see.
+
+A second a cell where fine-tuning takes minutes, so that many seeds and every way to use synthetic pictures fit an hour
+on two cores. It is weaker than a fine-tuned network and says nothing of what that would make of the same pictures. It
+is fitted to its optimum on views drawn beforehand, so arms about the number or order of steps mean nothing to it.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+
+import numpy as np
+import torch
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from dermaflux.classification.checkpoint import malignant_classes
+from dermaflux.classification.preprocessing import InputFacts
+from dermaflux.domain.errors import InvalidRequest
+from dermaflux.evaluation.study_arms import FIRST
+from training.augmentation import AugmentConfig, random_views
+from training.classifier_data import TrainFrames
+from training.classifier_loop import malignant_auc, turned
+from training.imagenet import MEAN, STD
+from training.probe_features import ProbeFeatures, Views
+from training.study_config import Cell, StudyConfig
+from training.study_material import NUM_TURNS, HeldOutLogits, Judges, judges_of
+
+NUM_VIEWS = 8
+"""Random views of a training picture."""
+PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
+"""scikit-learn's C, chosen on val; the smaller, the stronger the penalty."""
+_MAX_STEPS = 1000
+_UNSEEN = -14.0
+"""Log probability of a class that no training picture has: one in a million."""
+
+
+def probed(
+    config: StudyConfig, cell: Cell, stages: Sequence[TrainFrames], should_stop: Callable[[], bool]
+) -> HeldOutLogits:
+    """What the cell's probe says. Raises InvalidRequest for an arm about steps, Cancelled, and what the parts raise."""
+    if FIRST in cell.arm.how or cell.arm.name in ("longer", "randaugment"):
+        raise InvalidRequest(
+            f"The arm {cell.arm.name} is about the steps of a training, and {cell.model} takes none. Leave it out, "
+            "or choose another model."
+        )
+    run, (frames,) = config.run_of(cell), stages
+    judges = judges_of(config.data, InputFacts(size_px=run.size_px, mean=MEAN, std=STD))
+    features = ProbeFeatures(config.folder / "features")
+    seen = features.of(frames.frames, _random(run.augment, run.size_px), should_stop)
+    held = {name: _held_out(features, part.pixels, should_stop) for name, part in judges.parts.items()}
+    weights = frames.sampling_weights(run.optim.balance, len(judges.class_names)).numpy()
+    return HeldOutLogits(logits=_chosen_on_val(seen, frames.labels.numpy(), weights, held, judges), judges=judges)
+
+
+def _random(augment: AugmentConfig, size_px: int) -> Views:
+    """Views as fine-tuning is shown them; pairs of pictures are not mixed."""
+
+    def draw(frame_HWC: Tensor, rng: torch.Generator) -> Tensor:
+        return random_views(frame_HWC[None].expand(NUM_VIEWS, -1, -1, -1), size_px, augment, rng)
+
+    return Views(name=f"{NUM_VIEWS} of {size_px} px, {sorted(asdict(augment).items())}", draw=draw)
+
+
+def _held_out(features: ProbeFeatures, pixels: np.ndarray, should_stop: Callable[[], bool]) -> np.ndarray:
+    """Features (N, V, F) of served views (N, W, S, S, 3), each laid NUM_TURNS ways."""
+
+    def draw(frame_HWC: Tensor, _: torch.Generator) -> Tensor:
+        x_BCHW = frame_HWC.permute(2, 0, 1)[None].to(torch.float32) / 255.0
+        return torch.cat([turned(x_BCHW, turn) for turn in range(NUM_TURNS)])
+
+    frames = torch.from_numpy(pixels).flatten(0, 1)
+    seen = features.of(frames, Views(name=f"laid {NUM_TURNS} ways", draw=draw), should_stop)
+    return seen.reshape(len(pixels), -1, seen.shape[-1])
+
+
+def _chosen_on_val(
+    seen: np.ndarray,
+    labels: np.ndarray,
+    weights: np.ndarray,
+    held: dict[str, np.ndarray],
+    judges: Judges,
+) -> dict[str, np.ndarray]:
+    """Logits of the penalty with the best AUC on val."""
+    malignant = np.asarray(malignant_classes(judges.class_names))
+    fitted = (_fitted(seen, labels, weights, penalty) for penalty in PENALTIES)
+    said = [{name: _logits(probe, part, len(malignant)) for name, part in held.items()} for probe in fitted]
+    return max(said, key=lambda logits: malignant_auc(logits["val"], judges.val.labels, malignant))
+
+
+def _fitted(seen_NVF: np.ndarray, labels: np.ndarray, weights: np.ndarray, penalty: float) -> Pipeline:
+    """The regression on all views of the training pictures, classes weighted as fine-tuning draws them."""
+    num_views = seen_NVF.shape[1]
+    shares = np.repeat(weights / weights.mean(), num_views)
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=_MAX_STEPS))
+    return probe.fit(
+        seen_NVF.reshape(-1, seen_NVF.shape[-1]),
+        np.repeat(labels, num_views),
+        logisticregression__sample_weight=shares,
+    )
+
+
+def _logits(probe: Pipeline, seen_NVF: np.ndarray, num_classes: int) -> np.ndarray:
+    """Log probabilities (N, K), averaged over the views; of classes it has not seen, almost nothing."""
+    logits = np.full((len(seen_NVF), num_classes), _UNSEEN)
+    said = probe.predict_log_proba(seen_NVF.reshape(-1, seen_NVF.shape[-1])).clip(min=_UNSEEN)
+    logits[:, probe.classes_] = said.reshape(*seen_NVF.shape[:2], -1).mean(axis=1)
+    return logits

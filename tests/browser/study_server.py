@@ -4,13 +4,13 @@ Run by the tests of reader studies in a process of its own, with the settings of
 """
 
 import os
-import signal
 import sys
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
 sys.path.insert(0, os.getcwd())
 
 from dermaflux.domain.roles import Role, Visitor
+from dermaflux.ending import asked_to_end
 from dermaflux.services import Services
 from dermaflux.settings import Settings
 
@@ -32,8 +32,7 @@ def main():
 
     import_gradio()
     settings = Settings.load()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with KnownUsers(settings) as services:
+    with KnownUsers(settings) as services, asked_to_end() as asked:
         app = build_app(services).queue(default_concurrency_limit=None, max_size=None)
         services.start()
         app.launch(
@@ -41,8 +40,11 @@ def main():
             server_port=settings.port,
             allowed_paths=[str(settings.data_dir / "exports")],
             auth=[(name, PASSWORD) for name in ROLES],
+            prevent_thread_lock=True,
             **launch_options(),
         )
+        asked.wait()
+        app.close(verbose=False)
 
 
 if __name__ == "__main__":

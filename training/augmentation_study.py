@@ -25,7 +25,7 @@ from training.program import STOPPED, program
 from training.run_status import claim_folder, recorded
 from training.stopping import stop_between_steps
 from training.study_cell import run_cell
-from training.study_config import PRESETS, StudyConfig
+from training.study_config import PRESETS, Cell, StudyConfig
 from training.study_grid import Grid, work
 
 log = logging.getLogger(__name__)
@@ -49,16 +49,25 @@ def run_study(config: StudyConfig) -> int:
             _work(config)
         else:
             _share(config, grid)
+    return _num_finished(grid, cells)
+
+
+def _num_finished(grid: Grid, cells: Sequence[Cell]) -> int:
+    """How many of these cells are done; the folder may hold others, of earlier commands."""
     finished = grid.finished()
     return sum(cell.key in finished for cell in cells)
 
 
 def _work(config: StudyConfig) -> None:
     grid, cells = Grid(config.folder), config.cells()
-    with tqdm(total=len(cells), desc="cells", file=sys.stderr) as bar, stop_between_steps() as stop:
+    done = _num_finished(grid, cells)
+    # What is there already took this command no time, so it does not count towards the pace.
+    with (
+        tqdm(total=len(cells), initial=done, desc="cells", file=sys.stderr) as bar,
+        stop_between_steps() as stop,
+    ):
         for _ in work(grid, cells, lambda cell: run_cell(config, cell, stop)):
-            bar.n = len(grid.finished())
-            bar.refresh()
+            bar.update(_num_finished(grid, cells) - bar.n)
 
 
 def _worker(config: StudyConfig) -> None:

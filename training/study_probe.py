@@ -29,8 +29,8 @@ from training.study_material import NUM_TURNS, HeldOutLogits, Judges, judges_of
 
 NUM_VIEWS = 8
 """Random views of a training picture."""
-PENALTIES = (1e-4, 3e-4, 1e-3, 3e-3, 1e-2)
-"""scikit-learn's C, chosen on val; the smaller, the stronger the penalty."""
+PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
+"""On the squared weights, beside the mean loss: so a set does not seem to help by being large. Chosen on val."""
 _MAX_STEPS = 1000
 _UNSEEN = -14.0
 """Log probability of a class that no training picture has: one in a million."""
@@ -48,13 +48,13 @@ def probed(
     run, (frames,) = config.run_of(cell), stages
     judges = judges_of(config.data, InputFacts(size_px=run.size_px, mean=MEAN, std=STD))
     features = ProbeFeatures(config.folder / "features")
-    seen = features.of(frames.frames, _random(run.augment, run.size_px), should_stop)
+    seen = features.of(frames.frames, random_training_views(run.augment, run.size_px), should_stop)
     held = {name: _held_out(features, part.pixels, should_stop) for name, part in judges.parts.items()}
     weights = frames.sampling_weights(run.optim.balance, len(judges.class_names)).numpy()
     return HeldOutLogits(logits=_chosen_on_val(seen, frames.labels.numpy(), weights, held, judges), judges=judges)
 
 
-def _random(augment: AugmentConfig, size_px: int) -> Views:
+def random_training_views(augment: AugmentConfig, size_px: int) -> Views:
     """Views as fine-tuning is shown them; pairs of pictures are not mixed."""
 
     def draw(frame_HWC: Tensor, rng: torch.Generator) -> Tensor:
@@ -93,7 +93,7 @@ def _fitted(seen_NVF: np.ndarray, labels: np.ndarray, weights: np.ndarray, penal
     """The regression on all views of the training pictures, classes weighted as fine-tuning draws them."""
     num_views = seen_NVF.shape[1]
     shares = np.repeat(weights / weights.mean(), num_views)
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=penalty, max_iter=_MAX_STEPS))
+    probe = make_pipeline(StandardScaler(), LogisticRegression(C=1 / (penalty * len(shares)), max_iter=_MAX_STEPS))
     return probe.fit(
         seen_NVF.reshape(-1, seen_NVF.shape[-1]),
         np.repeat(labels, num_views),

@@ -59,7 +59,7 @@ def two_classes(count=400):
 
 def test_a_class_without_pictures_is_all_but_ruled_out_and_the_others_are_told_apart():
     seen, labels = two_classes()
-    logits = _logits(_fitted(seen, labels, np.ones(len(labels)), penalty=1.0), seen, num_classes=3)
+    logits = _logits(_fitted(seen, labels, np.ones(len(labels)), penalty=0.01), seen, num_classes=3)
     assert logits.shape == (400, 3) and np.exp(logits[:, 1]).max() < 2e-6
     # d' = 2: the area under the curve of two unit normals two apart is Phi(sqrt 2) = .921
     assert roc_auc_score(labels == 2, logits[:, 2] - logits[:, 0]) == pytest.approx(0.921, abs=0.03)
@@ -69,14 +69,14 @@ def test_weights_say_how_much_a_class_counts():
     """At the optimum the weighted mean of P(class) is the class's weighted share: the intercept is not penalised."""
     seen, labels = two_classes()
     weights = np.where(labels == 2, 3.0, 1.0)
-    probabilities = np.exp(_logits(_fitted(seen, labels, weights, penalty=1.0), seen, num_classes=3))
+    probabilities = np.exp(_logits(_fitted(seen, labels, weights, penalty=0.01), seen, num_classes=3))
     assert np.average(probabilities[:, 2], weights=weights) == pytest.approx(0.75, abs=1e-3)
     assert probabilities[:, 2].mean() > 0.6
 
 
 def test_views_are_averaged():
     seen, labels = two_classes()
-    probe = _fitted(seen, labels, np.ones(len(labels)), penalty=1.0)
+    probe = _fitted(seen, labels, np.ones(len(labels)), penalty=0.01)
     pair = np.concatenate([seen[:5], seen[5:10]], axis=1)
     expected = (_logits(probe, seen[:5], 3) + _logits(probe, seen[5:10], 3)) / 2
     assert _logits(probe, pair, 3) == pytest.approx(expected)

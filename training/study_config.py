@@ -150,7 +150,10 @@ PRESETS: dict[str, tuple[str, StudyConfig]] = {
         "an hour on 2 cores: every ratio and way to use synthetic pictures, 10 seeds, on frozen ImageNet features",
         StudyConfig(
             name="probe", models=(PROBE,), seeds=tuple(range(10)),
-            arms=(*BASELINES[:3], *_RATIOS, "flow:1.75:agreeing", "flow:1:close", "flow:1.75:half", "flow:1.75:alone"),
+            arms=(
+                *BASELINES[:3], *_RATIOS, "flow:1.75:agreeing", "flow:3:agreeing", "flow:1:close", "flow:1:close+half",
+                "flow:1.75:half", "flow:1.75:alone",
+            ),
             optim=OptimConfig(steps_per_epoch=1),
             augment=AugmentConfig(mixup_probability=0.0, cutmix_probability=0.0),
         ),

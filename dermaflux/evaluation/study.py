@@ -46,11 +46,22 @@ class Setting:
 
 
 def settings_of(lines: Sequence[Line]) -> list[Setting]:
-    """The lines by model and number of real pictures, arms in the order they were asked for."""
+    """The lines by model and number of real pictures; baselines first, then the ratios, then other ways by name."""
     grouped: dict[tuple[str, int], dict[str, list[Line]]] = defaultdict(lambda: defaultdict(list))
     for line in sorted(lines, key=lambda line: line["seed"]):
         grouped[line["model"], line["num_real"]][line["arm"]].append(line)
-    return [Setting(model=m, num_real=n, arms=dict(arms)) for (m, n), arms in sorted(grouped.items())]
+    return [
+        Setting(model=model, num_real=num_real, arms={arm: arms[arm] for arm in sorted(arms, key=_place)})
+        for (model, num_real), arms in sorted(grouped.items())
+    ]
+
+
+def _place(name: str) -> tuple[Any, ...]:
+    """Where an arm stands in tables: workers finish in any order."""
+    if name in BASELINES:
+        return (0, BASELINES.index(name))
+    arm = Arm.parse(name)
+    return (1, sorted(arm.how), arm.source, arm.ratio)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

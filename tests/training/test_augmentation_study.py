@@ -149,6 +149,15 @@ def test_baseline_and_ratio_are_chosen_on_val_and_compared_over_common_seeds(tmp
     assert written["flow:1.75"]["auc"][0] == pytest.approx(found.auc.value, abs=1e-5)
 
 
+def test_arms_stand_in_one_order_however_the_workers_finished(tmp_path):
+    grid = Grid(tmp_path)
+    for arm in ("flow:4", "flow:1:close+half", "longer", "flow:1.25", "flow:1:close", "plain", "diffusion:2"):
+        _line(arm, 0, 0.8, grid)
+    (setting,) = settings_of(list(grid.finished().values()))
+    plain = ["plain", "longer", "diffusion:2", "flow:1.25", "flow:4"]
+    assert list(setting.arms) == [*plain, "flow:1:close", "flow:1:close+half"]
+
+
 def test_a_torn_line_of_the_results_is_no_cell_and_spoils_no_other(tmp_path):
     grid = Grid(tmp_path)
     _line("plain", 0, 0.7, grid)

@@ -100,7 +100,7 @@ def _row(setting: Setting, arm: str, gain: ArmDifference | None) -> str:
     lines = setting.arms[arm]
     figures = [_spread([line["test"][name] for line in lines]) for name in ("auc", "balanced_accuracy", "accuracy")]
     mark = {setting.baseline: " (baseline)", setting.chosen: " (chosen)"}.get(arm, "")
-    gains = [_signed(gain.auc), _signed(gain.balanced_accuracy)] if gain else ["", ""]
+    gains = [gain.auc.signed, gain.balanced_accuracy.signed] if gain else ["", ""]
     cells = [f"{arm}{mark}", str(len(lines)), f"{setting.mean(arm, 'val', 'auc'):.3f}", *figures, *gains]
     return f"| {' | '.join(cells)} |"
 
@@ -112,10 +112,6 @@ def _verdict(setting: Setting) -> str:
 def _spread(values: Sequence[float]) -> str:
     spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
     return f"{np.mean(values):.3f}{spread}"
-
-
-def _signed(found: Interval) -> str:
-    return f"{found.value:+.3f} ({found.low:+.3f}, {found.high:+.3f})"
 
 
 def _scores(grid: Grid, setting: Setting, arm: str, seeds: set[int]) -> ArmScores:

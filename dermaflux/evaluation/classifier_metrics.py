@@ -27,8 +27,13 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        """As `.912 (.897, .926)`."""
+        """As `0.912 (0.897, 0.926)`."""
         return f"{self.value:.3f} ({self.low:.3f}, {self.high:.3f})"
+
+    @property
+    def signed(self) -> str:
+        """A difference, as `+0.012 (-0.002, +0.026)`."""
+        return f"{self.value:+.3f} ({self.low:+.3f}, {self.high:+.3f})"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

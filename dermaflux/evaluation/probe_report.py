@@ -56,7 +56,7 @@ class Difference:
     @property
     def change(self) -> str:
         """As `+0.031 (+0.010, +0.052)`."""
-        return f"{self.delta.value:+.3f} ({self.delta.low:+.3f}, {self.delta.high:+.3f})"
+        return self.delta.signed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

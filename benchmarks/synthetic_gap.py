@@ -2,9 +2,10 @@
 
     python -m benchmarks.synthetic_gap          # needs runs/study/flow (training.synthetic_pool)
 
-Of 500 real pictures of split=train and as many synthetic ones of each class, by what the study's probe sees in them:
-the AUC at which real is told from synthetic (.5: not at all), and the AUC of malignant against benign, learned from one
-kind and asked of the other or the same. In five folds; no val or test picture is looked at, no network trained.
+500 real pictures of split=train and 1,500 synthetic ones, all classes alike, of which as many of each class are taken
+from both as there are in both. By what the study's probe sees in them: the AUC at which real is told from synthetic
+(.5: not at all), and the AUC of malignant against benign, learned from one kind and asked of the other or the same. In
+five folds; no val or test picture is looked at, no network trained. nano was trained on these real pictures.
 """
 
 import sys
@@ -26,7 +27,7 @@ from training.study_probe import random_training_views
 NUM_REAL = 500
 NUM_FOLDS = 5
 PENALTY = 0.1
-"""On the squared weights, beside the mean loss."""
+"""On half the squared weights, beside the mean loss."""
 
 Kind = tuple[np.ndarray, np.ndarray]
 """Features (N, F), the mean of a picture's views, and class index (N,)."""
@@ -37,6 +38,7 @@ def main() -> None:
     config = PRESETS["probe"][1]
     names = class_names(config.data)
     real, synthetic = _alike(_seen("augmented", names), _seen("flow:3:alone", names), len(names))
+    _row("pictures of each kind", len(real[0]))
     both = np.concatenate([real[0], synthetic[0]])
     is_synthetic = np.repeat([0, 1], [len(real[0]), len(synthetic[0])])
     _row("synthetic told from real", _auc(both, is_synthetic, both, is_synthetic))
@@ -85,7 +87,7 @@ def _head(shown: np.ndarray, labels: np.ndarray):  # noqa: ANN202 - scikit-learn
 
 
 def _row(what: str, value: float) -> None:
-    sys.stdout.write(f"| {what} | {value:.3f} |\n")
+    sys.stdout.write(f"| {what} | {value:.3f} |\n" if isinstance(value, float) else f"| {what} | {value} |\n")
 
 
 if __name__ == "__main__":

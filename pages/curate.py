@@ -27,7 +27,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> gr.HTML:
     actions = GridActions(services)
     with gr.Tabs(elem_id="curate-views") as views:
         with gr.Tab("Grid", id="grid") as grid_tab:
-            grid = curation_grid(elem_id="curate-grid")
+            grid = curation_grid(elem_id="curate-grid", calibration=services.calibration_note())
         with gr.Tab("Near-duplicates", id="groups"):
             settled = groups_view(services, dataset)
         with gr.Tab("Map", id="map") as map_tab:

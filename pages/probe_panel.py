@@ -28,7 +28,7 @@ _STOPPED = "Stopped. What was described is kept, so the next answer comes sooner
 def probe_panel(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> None:
     """Lay out the panel in the current Blocks context and wire it to the chosen dataset."""
     actions = ProbeActions(services)
-    with gr.Row(elem_classes="df-export df-probe"):
+    with gr.Row(elem_classes="df-export df-helps"):
         real = gr.Dropdown(services.real_sets(), label="Real pictures", elem_id="probe-real")
         size = gr.Dropdown(_SIZES, value=_SIZES[0][1], label="Learned from", elem_id="probe-size")
         button = gr.Button("Does it help?", elem_id="probe", min_width=120, scale=0)

@@ -1,11 +1,12 @@
 """What ImageNet's convolutions see in a picture: one row of numbers a view, computed once and remembered on disk.
 
 The convolutions are EfficientNet-Lite0's up to stride 16, as they come from ImageNet: no skin picture has changed
-them. It knows no label and no split.
+them. It runs on the CPU and knows no label and no split.
 """
 
 import hashlib
 import os
+import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from dermaflux.domain.errors import Cancelled
 from training.imagenet import LITE0, MEAN, STD, start_from_imagenet
 
 _STRIDES = (8, 16)
+_KIND = f"{LITE0}-8-16-means-last-maxima"
+"""What `_seen` gives: the folder in the folder, so that what another network or pooling saw is never taken for it."""
 
 Draw = Callable[[Tensor, torch.Generator], Tensor]
 """A uint8 frame (H, W, 3) to its views (V, 3, S, S), 0..1; all chance comes from the generator."""
@@ -35,13 +38,13 @@ class Views:
 class ProbeFeatures:
     """The frozen convolutions, and a folder that remembers what they made of each picture's views."""
 
-    def __init__(self, folder: Path, device: str = "cpu") -> None:
+    def __init__(self, folder: Path) -> None:
         """Raise ModelNotAvailable when ImageNet's weights are not installed."""
-        self.folder, self.device = folder, device
-        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder / _KIND
+        self.folder.mkdir(parents=True, exist_ok=True)
         network, _ = first_stages(LITE0, _STRIDES)
         start_from_imagenet(network)
-        self._network = network.eval().to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def of(self, frames: Iterable[Tensor], views: Views, should_stop: Callable[[], bool]) -> np.ndarray:
         """Features (N, V, F) float32 of the views of uint8 frames (H, W, 3). Raises Cancelled between two pictures.
@@ -62,17 +65,17 @@ class ProbeFeatures:
             return np.load(path)
         rng = torch.Generator().manual_seed(int.from_bytes(digest.digest()[:7]))
         seen = self._seen(views.draw(frame, rng))
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        with partial.open("wb") as handle:
+        # Workers on several machines may look at one picture at a time, so even the partial file is nobody else's.
+        with tempfile.NamedTemporaryFile(dir=self.folder, prefix=".", suffix=".partial", delete=False) as handle:
             np.save(handle, seen)
-        os.replace(partial, path)
+        os.replace(handle.name, path)
         return seen
 
     @torch.inference_mode()
     def _seen(self, x_BCHW: Tensor) -> np.ndarray:
         """The mean of each map, and the maximum of the last stage's too: a small structure may decide."""
         mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (MEAN, STD))
-        shown = ((x_BCHW - mean) / std).to(self.device).contiguous(memory_format=torch.channels_last)
+        shown = ((x_BCHW - mean) / std).contiguous(memory_format=torch.channels_last)
         maps = self._network(shown)
         pooled = [features.mean((2, 3)) for features in maps] + [maps[-1].amax((2, 3))]
-        return torch.cat(pooled, dim=1).cpu().numpy()
+        return torch.cat(pooled, dim=1).numpy()

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from dermaflux.domain.errors import InvalidRequest
-from dermaflux.evaluation.study_arms import ALONE, BASELINES, HALF, Arm
+from dermaflux.evaluation.study_arms import ALONE, BASELINES, FIRST, HALF, Arm
 from training.augmentation import AugmentConfig
 from training.classifier_config import ClassifierRun, DataConfig, OptimConfig
 from training.synthetic_source import AGREEING, ALL, CLOSE, SyntheticConfig
@@ -69,6 +69,21 @@ class StudyConfig:
             raise InvalidRequest("num_real must be 14 or more (two pictures a class) and workers 1 or more.")
         if self.optim.steps_per_epoch is None:
             raise InvalidRequest("optim.steps_per_epoch is missing: without it the arms would not get equal steps.")
+        if PROBE in self.models:
+            self._check_probe()
+
+    def _check_probe(self) -> None:
+        about_steps = [arm for arm in self.arms if FIRST in Arm.parse(arm).how or arm in ("longer", "randaugment")]
+        if about_steps:
+            raise InvalidRequest(
+                f"The arm {about_steps[0]} is about the steps of a training, and {PROBE} takes none. Leave it out, or "
+                "choose another model."
+            )
+        if not self.pretrained or self.weights_dir is not None or self.augment.mixup_probability:
+            raise InvalidRequest(
+                f"{PROBE} looks with ImageNet's weights from their package and mixes no pictures. Leave pretrained and "
+                "weights_dir as they are, and set augment.mixup_probability to 0."
+            )
 
     @property
     def folder(self) -> Path:
@@ -126,6 +141,11 @@ class StudyConfig:
 
 _RATIOS = ("flow:1", "flow:1.25", "flow:1.5", "flow:1.75", "flow:2", "flow:3", "flow:4")
 
+_CPU_STEPS = OptimConfig(
+    epochs=4, steps_per_epoch=60, batch_size=32, learning_rate=1e-3, layer_decay=0.75, ema_decay=0.98,
+    label_smoothing=0.05, patience=100,
+)  # fmt: skip
+
 PRESETS: dict[str, tuple[str, StudyConfig]] = {
     "smoke": (
         "a minute: two arms of a toy network on 28 real pictures; shows that everything runs, proves nothing",
@@ -139,10 +159,7 @@ PRESETS: dict[str, tuple[str, StudyConfig]] = {
         "about two hours on 2 cores: 250 and 500 real pictures, ratios 0, 1 and 1.75, ViT at 128 px, 5 seeds",
         StudyConfig(
             name="cpu", early_size_px=96,
-            optim=OptimConfig(
-                epochs=4, steps_per_epoch=60, batch_size=32, learning_rate=1e-3, layer_decay=0.75, ema_decay=0.98,
-                label_smoothing=0.05, patience=100,
-            ),
+            optim=_CPU_STEPS,
             augment=AugmentConfig(mixup_probability=0.2, cutmix_probability=0.0),
         ),
     ),
@@ -154,7 +171,7 @@ PRESETS: dict[str, tuple[str, StudyConfig]] = {
                 *BASELINES[:3], *_RATIOS, "flow:1.75:agreeing", "flow:3:agreeing", "flow:1:close", "flow:1:close+half",
                 "flow:1.75:half", "flow:1.75:alone",
             ),
-            optim=OptimConfig(steps_per_epoch=1),
+            optim=_CPU_STEPS,
             augment=AugmentConfig(mixup_probability=0.0, cutmix_probability=0.0),
         ),
     ),

@@ -1,8 +1,9 @@
 """The quick classifier of a study: a logistic regression on what frozen ImageNet convolutions see.
 
-A second a cell where fine-tuning takes minutes, so that many seeds and every way to use synthetic pictures fit an hour
+Seconds a cell where fine-tuning takes minutes, so that many seeds and every way to use synthetic pictures fit an hour
 on two cores. It is weaker than a fine-tuned network and says nothing of what that would make of the same pictures. It
-is fitted to its optimum on views drawn beforehand, so arms about the number or order of steps mean nothing to it.
+is fitted at once on views drawn beforehand, so arms about the number or order of steps mean nothing to it. Features are
+scaled by all training pictures, so synthetic ones set the scale too, whatever they weigh.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,8 +18,6 @@ from torch import Tensor
 
 from dermaflux.classification.checkpoint import malignant_classes
 from dermaflux.classification.preprocessing import InputFacts
-from dermaflux.domain.errors import InvalidRequest
-from dermaflux.evaluation.study_arms import FIRST
 from training.augmentation import AugmentConfig, random_views
 from training.classifier_data import TrainFrames
 from training.classifier_loop import malignant_auc, turned
@@ -30,7 +29,7 @@ from training.study_material import NUM_TURNS, HeldOutLogits, Judges, judges_of
 NUM_VIEWS = 8
 """Random views of a training picture."""
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
-"""On the squared weights, beside the mean loss: so a set does not seem to help by being large. Chosen on val."""
+"""On half the squared weights, beside the mean loss: so a set does not seem to help by being large. Chosen on val."""
 _MAX_STEPS = 1000
 _UNSEEN = -14.0
 """Log probability of a class that no training picture has: one in a million."""
@@ -39,12 +38,7 @@ _UNSEEN = -14.0
 def probed(
     config: StudyConfig, cell: Cell, stages: Sequence[TrainFrames], should_stop: Callable[[], bool]
 ) -> HeldOutLogits:
-    """What the cell's probe says. Raises InvalidRequest for an arm about steps, Cancelled, and what the parts raise."""
-    if FIRST in cell.arm.how or cell.arm.name in ("longer", "randaugment"):
-        raise InvalidRequest(
-            f"The arm {cell.arm.name} is about the steps of a training, and {cell.model} takes none. Leave it out, "
-            "or choose another model."
-        )
+    """What the cell's probe says. Raises Cancelled between two pictures, and what the parts raise."""
     run, (frames,) = config.run_of(cell), stages
     judges = judges_of(config.data, InputFacts(size_px=run.size_px, mean=MEAN, std=STD))
     features = ProbeFeatures(config.folder / "features")

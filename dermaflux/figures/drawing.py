@@ -53,9 +53,13 @@ def dress(figure: Any, height_px: int = _HEIGHT_PX) -> None:
     """Give a figure the look of all others."""
     figure.update_layout(
         template="none", height=height_px, paper_bgcolor="#ffffff", plot_bgcolor="#ffffff",
-        font={"family": FONT, "size": 13, "color": INK}, margin={"l": 64, "r": 20, "t": 28, "b": 56},
+        font={"family": FONT, "size": 13, "color": INK}, margin={"l": 64, "r": 20, "t": 28, "b": 74},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "bgcolor": "rgba(0,0,0,0)"},
         hoverlabel={"font": {"family": FONT}},
+        title={  # at the foot, so that the statement is in the picture too, however it is taken out of the app
+            "text": DISCLAIMER, "font": {"size": 10, "color": QUIET}, "xref": "container", "x": 0, "xanchor": "left",
+            "yref": "container", "y": 0, "yanchor": "bottom", "pad": {"l": 8, "b": 6}, "automargin": False,
+        },
     )  # fmt: skip
     lines = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "automargin": True}
     figure.update_xaxes(**lines)
@@ -73,11 +77,11 @@ def page_html(drawing: Drawing) -> str:
 
 
 def csv_text(drawing: Drawing) -> str:
-    """The numbers as CSV; a text that a spreadsheet would take for a formula begins with an apostrophe."""
+    """The numbers as CSV, each row with the statement; what a spreadsheet takes for a formula gets an apostrophe."""
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(drawing.header)
-    writer.writerows([[_cell(value) for value in row] for row in drawing.rows])
+    writer.writerow([*drawing.header, "statement"])
+    writer.writerows([[*map(_cell, row), DISCLAIMER] for row in drawing.rows])
     return out.getvalue()
 
 

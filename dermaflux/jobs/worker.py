@@ -45,18 +45,14 @@ class JobContext:
         """True once the job was cancelled or lost, from this process or another, or the program ends."""
         return self._worker.is_stopping or not self._claims.holds(self._job_id, self._worker.worker_id)
 
-    def begin_part(self) -> None:
-        """Count the time of the next part from now on: what went before, as the load of a model, is not its own."""
-        self._worked_since = time.monotonic()
-
-    def progress(self, done: int, total: int) -> None:
+    def progress(self, done: int, total: int, worked_seconds: float | None = None) -> None:
         """Say and write down that `done` of `total` parts are finished. Raises Rests when the job is to pause now.
 
-        What the part took is the time since the one before, or since `begin_part`. Waiting for jobs that are worked on
-        at the same time is part of it: so long a worker takes for such a part.
+        worked_seconds: what the last part took, loading of models left out; None: the time since the one before.
         """
         now = time.monotonic()
-        worked, self._worked_since = now - self._worked_since, now
+        passed, self._worked_since = now - self._worked_since, now
+        worked = passed if worked_seconds is None else worked_seconds
         rests = self._claims.record_progress(self._job_id, self._worker.worker_id, done, worked)
         self._channel.publish(Progress(done=done, total=total))
         if rests and done < total:

@@ -6,6 +6,7 @@ drawn. A job that rested or was given back goes on behind its last finished imag
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from functools import partial
@@ -147,7 +148,7 @@ class Generating(Making):
         request = SamplingRequest.from_dict(job.payload)
         first, told = self._num_kept(job, context), tell_loading(context)
         if first > job.done:  # the worker before died between an image and its count
-            context.progress(first, request.num_images)
+            context.progress(first, request.num_images, 0.0)
         images = from_image(request, first, lambda rest: self.generate(rest, context.should_stop, told))
         with OneBehind() as behind, closing(images) as stream:
             for event in stream:
@@ -159,8 +160,10 @@ class Generating(Making):
 
     def _finish(self, generated: GeneratedImage, job: "Job", context: "JobContext") -> None:
         """Keep an image and say so; runs behind, while the next one is drawn, so that the slower of both counts."""
+        began = time.monotonic()
         self._keep(generated, job, context)
-        context.progress(generated.image_index + 1, job.total)
+        worked_seconds = max(generated.seconds, time.monotonic() - began)
+        context.progress(generated.image_index + 1, job.total, worked_seconds)
 
     def _num_kept(self, job: "Job", context: "JobContext") -> int:
         """How many of the images that an earlier run finished are still there; what was removed is drawn again."""
@@ -258,12 +261,11 @@ def record_of(job: "Job") -> records.GenerationJob:
 
 
 def tell_loading(context: "JobContext") -> Callable[[str, int, int], None]:
-    """Lets the followers of a job hear how far the load of its model is, and keeps that out of the images' time."""
+    """Lets the followers of a job hear how far the load of its model is."""
     from dermaflux.jobs import Update
 
     def told(doing: str, done: int, total: int) -> None:
         context.publish(Update(key=LOADING, data=(doing, done, total)))
-        context.begin_part()
 
     return told
 

@@ -1,9 +1,12 @@
 """A strip as one picture: the images in a row, under them P(malignant) as a curve. It knows pixels, and no model."""
 
 from collections.abc import Sequence
+from textwrap import wrap
 from typing import Protocol
 
 from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from dermaflux.domain.records import DISCLAIMER
 
 
 class SheetStep(Protocol):
@@ -31,10 +34,11 @@ class SheetStep(Protocol):
 
 
 _TILE_PX, _GAP_PX = 160, 8
-_PLOT_PX, _LABEL_PX, _MARGIN_PX, _FOOT_PX = 120, 20, 44, 20
+_PLOT_PX, _LABEL_PX, _MARGIN_PX, _LINE_PX = 120, 20, 44, 16
 _DOT_PX, _TEXT_PX = 4, 12
 _INK, _SOFT, _LINE, _CURVE, _LIMIT = "#1b2530", "#5b6875", "#d8dee4", "#2b6cb0", "#b7791f"
-_FOOT = "Synthetic images, one seed. Research only, not a diagnosis. Dashed: the operating point."
+_LETTER_PX = 6.5  # of a line of text, on average and a little more
+_MIN_WIDTH_PX = 560
 
 Point = tuple[float, float]
 
@@ -43,7 +47,10 @@ def strip_sheet(steps: Sequence[SheetStep]) -> Image.Image:
     """The images left to right, the value asked for under each, and the curve on 0..1 below; a refusal leaves a gap."""
     width = _MARGIN_PX + len(steps) * (_TILE_PX + _GAP_PX) + _GAP_PX
     top = _GAP_PX + _TILE_PX + _LABEL_PX + _GAP_PX
-    sheet = Image.new("RGB", (max(width, 560), top + _PLOT_PX + _GAP_PX + _FOOT_PX), "white")
+    whole = max(width, _MIN_WIDTH_PX)
+    foot = wrap(f"All of one seed. Dashed: the operating point. {DISCLAIMER}", int(whole / _LETTER_PX))
+    height = top + _PLOT_PX + 2 * _GAP_PX + len(foot) * _LINE_PX
+    sheet = Image.new("RGB", (whole, height), "white")
     draw = ImageDraw.Draw(sheet)
     draw.font = ImageFont.load_default(size=_TEXT_PX)
     for index, step in enumerate(steps):
@@ -53,7 +60,7 @@ def strip_sheet(steps: Sequence[SheetStep]) -> Image.Image:
     _draw_axis(draw, top, width)
     _draw_limit(draw, steps, top, width)
     _draw_curve(draw, steps, top)
-    draw.text((_GAP_PX, top + _PLOT_PX + _GAP_PX), _FOOT, fill=_SOFT)
+    draw.multiline_text((_GAP_PX, top + _PLOT_PX + _GAP_PX), "\n".join(foot), fill=_SOFT)
     return sheet
 
 

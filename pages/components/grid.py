@@ -12,8 +12,8 @@ _SCRIPTS = ("card.js", "curate_filters.js", "curate_outbox.js", "curate.js", "cu
 EMPTY_PAGE = {"cards": [], "total": 0, "next": None, "empty": "Looking …"}
 
 
-def curation_grid(*, elem_id: str) -> gr.HTML:
-    """An empty grid.
+def curation_grid(*, elem_id: str, calibration: str = "") -> gr.HTML:
+    """An empty grid; calibration: what is said beside every probability.
 
     Events: `asked` (seq, words, after), `sent` (seq, dataset, entries), `opened` (image_id), `saved` (name, words),
     `unsaved` (name), `assigned` (), `settled` (), `used` (image_id, remix).
@@ -24,6 +24,7 @@ def curation_grid(*, elem_id: str) -> gr.HTML:
         js_on_load=read_web(*_SCRIPTS),
         apply_default_css=False,
         elem_id=elem_id,
+        calibration=calibration,
         acks=None,
         facts=None,
         choices=None,

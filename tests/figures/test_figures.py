@@ -26,7 +26,20 @@ def test_a_page_needs_nothing_from_elsewhere_and_says_what_it_is():
 
 def test_csv_holds_the_numbers_and_no_formula():
     drawing = Drawing(name="x", figure=None, header=("name", "value"), rows=[("=1+1", 0.25), ("ok", None)])
-    assert list(csv.reader(io.StringIO(csv_text(drawing)))) == [["name", "value"], ["'=1+1", "0.25"], ["ok", ""]]
+    rows = list(csv.reader(io.StringIO(csv_text(drawing))))
+    assert [row[:2] for row in rows] == [["name", "value"], ["'=1+1", "0.25"], ["ok", ""]]
+    assert [row[2:] for row in rows] == [["statement"], [DISCLAIMER], [DISCLAIMER]]
+
+
+def study_line(arm, auc):
+    figures = {"auc": auc, "balanced_accuracy": auc}
+    return {"model": "vit", "num_real": 250, "arm": arm, "seed": 0, "val": figures, "test": figures}
+
+
+def test_every_figure_carries_the_statement_into_whatever_picture_is_taken_of_it():
+    study = draw_study([study_line("augmented", 0.8), study_line("flow:1", 0.75)])
+    for drawing in (draw_losses({"a": [{"step": 1, "loss": 0.5}]}), study):
+        assert drawing.figure.layout.title.text == DISCLAIMER
 
 
 def test_losses_of_several_runs_keep_their_figures_apart():
@@ -86,11 +99,8 @@ def test_leakage_without_a_figure_is_a_dash():
 
 
 def test_a_study_names_its_baseline_and_what_it_gains():
-    def line(arm, auc):
-        figures = {"auc": auc, "balanced_accuracy": auc}
-        return {"model": "vit", "num_real": 250, "arm": arm, "seed": 0, "val": figures, "test": figures}
-
-    lines = [line("plain", 0.7), line("augmented", 0.8), line("flow:1", 0.75), line("flow:2", 0.85)]
+    arms = {"plain": 0.7, "augmented": 0.8, "flow:1": 0.75, "flow:2": 0.85}
+    lines = [study_line(arm, auc) for arm, auc in arms.items()]
     drawing = draw_study(lines)
     assert "flow:2, the best ratio on val, has a test AUC +0.050 from augmented" in drawing.says
     assert [row[2] for row in drawing.rows] == ["plain", "augmented (baseline)", "flow:1", "flow:2 (chosen)"]

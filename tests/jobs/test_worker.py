@@ -306,22 +306,6 @@ def test_a_paused_queue_sends_a_running_job_back_into_the_line(queue, submit, st
     assert list(follow(job.id))[-1].job.result == ("image-0", "image-1")
 
 
-def test_the_load_of_a_model_is_not_in_what_a_part_takes(queue, start, follow):
-    def handler(job, context):
-        time.sleep(1.0)  # as a load does
-        context.begin_part()
-        for done in (1, 2):
-            time.sleep(0.05)
-            context.progress(done, 2)
-
-    measured = queue.submit("ann", "generate", {}, 2, "nano/20")
-    start(generate=handler)
-    list(follow(measured.id))
-    waiting = queue.submit("ann", "other", {}, 1, "nano/20")  # no worker takes it; what it is likely to take is asked
-    (job,) = (job for job in queue.outlook(1).waiting if job.id == waiting.id)
-    assert 0.05 <= job.seconds_per_part < 0.5
-
-
 def test_errors_of_ours_and_of_the_user_end_the_job_but_not_the_worker(queue, submit, start, caplog, follow):
     def fail(job, context):
         if job.payload["how"] == "user":

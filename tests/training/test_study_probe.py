@@ -9,9 +9,10 @@ from sklearn.metrics import roc_auc_score
 
 from dermaflux.domain.errors import Cancelled, InvalidRequest
 from training import study_probe
+from training.augmentation import AugmentConfig
 from training.augmentation_study import run_study
 from training.probe_features import ProbeFeatures, Views
-from training.study_config import PROBE
+from training.study_config import PRESETS, PROBE
 from training.study_grid import Grid
 from training.study_probe import _fitted, _logits
 
@@ -34,7 +35,7 @@ def test_a_picture_is_looked_at_once_whatever_it_comes_with(tmp_path, monkeypatc
     features, views, frames = ProbeFeatures(tmp_path), Views(name="twice", draw=twice), noise(3)
     seen = features.of(frames, views, never)
     assert seen.shape == (3, 2, 40 + 2 * 112) and not np.array_equal(seen[:, 0], seen[:, 1])
-    assert len(list(tmp_path.iterdir())) == 3
+    assert len(list(tmp_path.rglob("*.npy"))) == 3
     monkeypatch.setattr(features, "_network", None)  # whatever would be looked at again fails
     assert np.array_equal(features.of(frames.flip(0), views, never), seen[::-1])
     with pytest.raises(TypeError):
@@ -46,7 +47,7 @@ def test_looking_can_be_stopped_and_goes_on(tmp_path):
     asked = iter([False, False, True])
     with pytest.raises(Cancelled):
         features.of(frames, views, lambda: next(asked))
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len(list(tmp_path.rglob("*.npy"))) == 2
     assert len(features.of(frames, views, never)) == 3
 
 
@@ -87,7 +88,8 @@ def test_views_are_averaged():
 def test_a_study_by_probe_has_a_line_for_every_arm(small_study, monkeypatch):
     monkeypatch.setattr(study_probe, "NUM_VIEWS", 2)
     arms = ("augmented", "oversampled", "flow:1", "flow:1:alone")
-    config = replace(small_study, models=(PROBE,), arms=arms, pretrained=True)
+    augment = replace(small_study.augment, mixup_probability=0.0)
+    config = replace(small_study, models=(PROBE,), arms=arms, pretrained=True, augment=augment)
     assert run_study(config) == 4
     lines = {line["arm"]: line for line in Grid(config.folder).finished().values()}
     assert {arm: line["num_pictures"] for arm, line in lines.items()} == {
@@ -96,5 +98,17 @@ def test_a_study_by_probe_has_a_line_for_every_arm(small_study, monkeypatch):
     figures = [line["test"]["auc"] for line in lines.values()]
     assert len(set(figures)) == 4, "each arm learns from other pictures or weights"
     assert lines["augmented"]["test"]["auc"] > 0.55
-    with pytest.raises(InvalidRequest, match="about the steps"):
-        run_study(replace(config, arms=("longer",)))
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"arms": ("plain", "longer")}, "about the steps"),
+        ({"arms": ("flow:1:first",)}, "about the steps"),
+        ({"pretrained": False}, "ImageNet's weights"),
+        ({"augment": AugmentConfig()}, "mixes no pictures"),
+    ],
+)
+def test_what_means_nothing_to_a_probe_is_refused_before_anything_runs(change, why):
+    with pytest.raises(InvalidRequest, match=why):
+        replace(PRESETS["probe"][1], **change)

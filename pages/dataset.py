@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _EXPORT_NOTE = (
     "Images with captions, measurements, provenance and a data card. For training splits only."
 )
+_STOPPED = "Stopped. Nothing of it was kept; what was exported before is still there."
 _IMPORT_NOTE = "Takes a zip that was exported here as image folder back in, verdicts and all, or nothing of it."
 
 
@@ -27,27 +28,36 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
     with gr.Row(elem_classes="df-bar"):
         dataset = dataset_picker(services.shared_datasets(), elem_id="dataset-name")
         counts = plain_html(counts_html(None), elem_id="dataset-counts")
-    layout, button, result, report = _export_row()
+    layout, button, stop, result, report = _export_row()
     probe_panel(services, dataset, tab)
     source, take_in, came_in = _import_row()
     actions = DatasetActions(services)
     wire_picker(services, dataset, app, tab)
     gr.on([app.load, tab.select, dataset.change], actions.counts, dataset, counts, **LATEST)
-    button.click(actions.export, [dataset, layout], [result, report], api_visibility="private", concurrency_limit=1,
-                 show_progress_on=[report])  # fmt: skip
-    take_in.click(actions.take_in, [dataset, source], [came_in, source], api_visibility="private", concurrency_limit=1,
-                  show_progress_on=[came_in]).then(actions.counts, dataset, counts, **IN_WORDS)  # fmt: skip
+    running = button.click(
+        actions.export, [dataset, layout], [result, report, stop], api_visibility="private", concurrency_limit=1,
+        show_progress="hidden",
+    )  # fmt: skip
+    running.failure(lambda: (_EXPORT_NOTE, gr.Button(interactive=False)), None, [report, stop], **IN_WORDS)
+    stop.click(lambda: (_STOPPED, gr.Button(interactive=False)), None, [report, stop], cancels=running, **IN_WORDS)
+    coming = take_in.click(
+        actions.take_in, [dataset, source], [came_in, source], api_visibility="private", concurrency_limit=1,
+        show_progress="hidden",
+    )  # fmt: skip
+    coming.failure(lambda: _IMPORT_NOTE, None, came_in, **IN_WORDS)
+    coming.then(actions.counts, dataset, counts, **IN_WORDS)
 
 
-def _export_row() -> tuple[gr.Dropdown, gr.Button, gr.File, gr.HTML]:
+def _export_row() -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.File, gr.HTML]:
     with gr.Row(elem_classes="df-export"):
         layout = gr.Dropdown(
             FORMATS, value=FORMATS[0][1], label="Export accepted images as", elem_id="export-format"
         )
         button = gr.Button("Export zip", elem_id="export", min_width=120, scale=0)
+        stop = gr.Button("Stop", elem_id="export-stop", min_width=60, scale=0, interactive=False)
         report = plain_html(_EXPORT_NOTE, elem_id="export-report")
     result = gr.File(label="Download", interactive=False, elem_id="export-file")
-    return layout, button, result, report
+    return layout, button, stop, result, report
 
 
 def _import_row() -> tuple[gr.File, gr.Button, gr.HTML]:

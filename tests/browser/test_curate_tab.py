@@ -1,7 +1,9 @@
 """The Curate tab as two reviewers use it: by keyboard, together, blinded, with filters of their own."""
 
+import json
 import os
 import random
+import shutil
 import socket
 import subprocess
 import sys
@@ -54,7 +56,13 @@ def found(seed):
 @pytest.fixture(scope="module")
 def services(tmp_path_factory, tiny_models):
     """The store of the app under test, read and filled from outside."""
-    settings = Settings(models_dir=tiny_models, data_dir=tmp_path_factory.mktemp("curate") / "data")
+    folder = tmp_path_factory.mktemp("curate")
+    shutil.copytree(tiny_models, folder / "models")
+    config = folder / "models" / "classifier" / "config.json"
+    figures = {"val": {"ece": 0.04, "num_positive": 20, "num_pictures": 100}}
+    known = json.loads(config.read_text()) | {"data_name": "drawn pictures", "metrics": figures}
+    config.write_text(json.dumps(known))  # so that there is something to say beside a probability
+    settings = Settings(models_dir=folder / "models", data_dir=folder / "data")
     with Services(settings) as services:
         for seed in range(NUM_IMAGES):
             services._store().add_image(made(seed), found(seed))
@@ -171,6 +179,18 @@ def test_realism_tags_selection_and_undo_of_a_whole_batch(visit, services):
     page.keyboard.press("Control+z")
     expect(page.locator(".cu-say")).to_have_text("5 verdicts were taken back.")
     assert (services.counts("batches").reject, services.counts("batches").accept) == (0, 1)
+
+
+def test_the_enlarged_view_says_what_was_found_and_how_far_to_trust_it(visit, services):
+    page = visit("ann", "enlarged")
+    page.locator(CARD).first.click()
+    page.keyboard.press("z")
+    found = page.locator(".cu-zoom-found")
+    expect(found).to_contain_text("P(malignant)")
+    assert "mean error 0.040, 20% malignant there" in services.calibration_note()
+    expect(found.locator(".df-calibration")).to_have_text(services.calibration_note())
+    page.keyboard.press("Escape")
+    expect(found).to_be_hidden()
 
 
 def test_two_reviewers_at_once_lose_nothing(visit, services):

@@ -62,7 +62,7 @@ def _export_row() -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.File, gr.HTML]:
 
 def _import_row() -> tuple[gr.File, gr.Button, gr.HTML]:
     with gr.Row(elem_classes="df-export"):
-        source = gr.File(label="Take in an exported zip", file_types=[".zip"], height=140, elem_id="import-file")
+        source = gr.File(label="Take in an exported zip", file_types=[".zip"], height=170, elem_id="import-file")
         button = gr.Button("Take in", elem_id="import", min_width=120, scale=0)
         report = plain_html(_IMPORT_NOTE, elem_id="import-report")
     return source, button, report

@@ -53,12 +53,12 @@ def dress(figure: Any, height_px: int = _HEIGHT_PX) -> None:
     """Give a figure the look of all others."""
     figure.update_layout(
         template="none", height=height_px, paper_bgcolor="#ffffff", plot_bgcolor="#ffffff",
-        font={"family": FONT, "size": 13, "color": INK}, margin={"l": 64, "r": 20, "t": 28, "b": 74},
+        font={"family": FONT, "size": 13, "color": INK}, margin={"l": 64, "r": 20, "t": 28, "b": 92},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "bgcolor": "rgba(0,0,0,0)"},
         hoverlabel={"font": {"family": FONT}},
         title={  # at the foot, so that the statement is in the picture too, however it is taken out of the app
             "text": DISCLAIMER, "font": {"size": 10, "color": QUIET}, "xref": "container", "x": 0, "xanchor": "left",
-            "yref": "container", "y": 0, "yanchor": "bottom", "pad": {"l": 8, "b": 6}, "automargin": False,
+            "yref": "container", "y": 0, "yanchor": "bottom", "pad": {"l": 8, "b": 4}, "automargin": False,
         },
     )  # fmt: skip
     lines = {"gridcolor": GRID, "linecolor": GRID, "zeroline": False, "automargin": True}

@@ -32,6 +32,7 @@ function openZoom(key) {
   facts.replaceChildren();
   for (const [name, value] of data.details || []) facts.append(el('dt', '', name), el('dd', '', value));
   paintZoom();
+  offerComparison();
   if (!zoom.open) zoom.showModal();
 }
 
@@ -53,6 +54,7 @@ function receiveOriginals() {
     originals.set(id, picture);
     if (zoom.open && zoom.dataset.imageId === id) zoomPicture.src = picture;
   }
+  if (zoom.open) paintComparison();
 }
 
 zoom.querySelector('.df-zoom-close').addEventListener('click', () => zoom.close());

@@ -22,7 +22,7 @@ def sample_board(
     return gr.HTML(
         value={"job": None, "cards": [], "empty": empty},
         html_template=read_web("board.html"),
-        js_on_load=read_web("card.js", "table.js", "zoom.js", "board.js"),
+        js_on_load=read_web("card.js", "table.js", "zoom.js", "zoom_compare.js", "board.js"),
         apply_default_css=False,
         elem_id=elem_id,
         reusable=reusable,

@@ -38,14 +38,26 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> None:
         actions.export, [dataset, layout], [result, report, stop], api_visibility="private", concurrency_limit=1,
         show_progress="hidden",
     )  # fmt: skip
-    running.failure(lambda: (_EXPORT_NOTE, gr.Button(interactive=False)), None, [report, stop], **IN_WORDS)
-    stop.click(lambda: (_STOPPED, gr.Button(interactive=False)), None, [report, stop], cancels=running, **IN_WORDS)
+    running.failure(_export_failed, None, [report, stop], **IN_WORDS)
+    stop.click(_export_stopped, None, [report, stop], cancels=running, **IN_WORDS)
     coming = take_in.click(
         actions.take_in, [dataset, source], [came_in, source], api_visibility="private", concurrency_limit=1,
         show_progress="hidden",
     )  # fmt: skip
-    coming.failure(lambda: _IMPORT_NOTE, None, came_in, **IN_WORDS)
+    coming.failure(_import_failed, None, came_in, **IN_WORDS)
     coming.then(actions.counts, dataset, counts, **IN_WORDS)
+
+
+def _export_failed() -> tuple[str, gr.Button]:
+    return _EXPORT_NOTE, gr.Button(interactive=False)
+
+
+def _export_stopped() -> tuple[str, gr.Button]:
+    return _STOPPED, gr.Button(interactive=False)
+
+
+def _import_failed() -> str:
+    return _IMPORT_NOTE
 
 
 def _export_row() -> tuple[gr.Dropdown, gr.Button, gr.Button, gr.File, gr.HTML]:

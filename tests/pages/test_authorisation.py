@@ -45,6 +45,9 @@ PURE = {
     "_new_study.<locals>.<lambda>",
     "wire_reuse.<locals>.<lambda>",
     "_set_timers",
+    "_export_failed",
+    "_export_stopped",
+    "_import_failed",
 }
 OPEN_TO_VIEWERS = {
     "Greeting.header",

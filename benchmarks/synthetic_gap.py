@@ -11,13 +11,11 @@ five folds; no val or test picture is looked at, no network trained. nano was tr
 import sys
 
 import numpy as np
-from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from dermaflux.classification.checkpoint import malignant_classes
+from dermaflux.evaluation.probe_head import fitted_head, standardiser
 from dermaflux.evaluation.study_arms import Arm
 from training.probe_features import ProbeFeatures
 from training.study_config import PRESETS, PROBE, Cell
@@ -74,16 +72,19 @@ def _alike(real: Kind, synthetic: Kind, num_classes: int) -> tuple[Kind, Kind]:
 def _auc(shown: np.ndarray, labels: np.ndarray, judged: np.ndarray, truth: np.ndarray) -> float:
     """AUC on `judged`; where it is `shown` itself, each fold is judged by what the others taught."""
     if judged is not shown:
-        return float(roc_auc_score(truth, _head(shown, labels).decision_function(judged)))
+        return float(roc_auc_score(truth, _scores(shown, labels, judged)))
     scores = np.empty(len(labels))
     for learned, left in StratifiedKFold(NUM_FOLDS, shuffle=True, random_state=0).split(shown, labels):
-        scores[left] = _head(shown[learned], labels[learned]).decision_function(shown[left])
+        scores[left] = _scores(shown[learned], labels[learned], shown[left])
     return float(roc_auc_score(labels, scores))
 
 
-def _head(shown: np.ndarray, labels: np.ndarray):  # noqa: ANN202 - scikit-learn's pipeline
-    head = LogisticRegression(C=1 / (PENALTY * len(labels)), class_weight="balanced", max_iter=1000)
-    return make_pipeline(StandardScaler(), head).fit(shown, labels)
+def _scores(shown: np.ndarray, labels: np.ndarray, judged: np.ndarray) -> np.ndarray:
+    """Log odds on `judged` of a head that learned `shown`, both sides weighing the same."""
+    mean, spread = standardiser(shown)
+    index = labels.astype(int)
+    head = fitted_head((shown - mean) / spread, index, 1 / np.bincount(index)[index], PENALTY)
+    return head.decision_function((judged - mean) / spread)
 
 
 def _row(what: str, value: float) -> None:

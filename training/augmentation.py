@@ -45,6 +45,11 @@ class AugmentConfig:
         if self.randaugment_ops < 0 or not 0 <= self.randaugment_magnitude <= 30:
             raise ValueError("randaugment_ops must be 0 or more and randaugment_magnitude within 0..30")
 
+    @property
+    def mixes(self) -> bool:
+        """Whether pairs of pictures may be mixed."""
+        return self.mixup_probability + self.cutmix_probability > 0
+
     @classmethod
     def none(cls) -> "AugmentConfig":
         """Whole frames, only turned and mirrored: a lesion has no upright position."""

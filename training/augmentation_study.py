@@ -60,12 +60,8 @@ def _num_finished(grid: Grid, cells: Sequence[Cell]) -> int:
 
 def _work(config: StudyConfig) -> None:
     grid, cells = Grid(config.folder), config.cells()
-    done = _num_finished(grid, cells)
-    # What is there already took this command no time, so it does not count towards the pace.
-    with (
-        tqdm(total=len(cells), initial=done, desc="cells", file=sys.stderr) as bar,
-        stop_between_steps() as stop,
-    ):
+    done = _num_finished(grid, cells)  # took this command no time, so it does not count towards the pace
+    with tqdm(total=len(cells), initial=done, desc="cells", file=sys.stderr) as bar, stop_between_steps() as stop:
         for _ in work(grid, cells, lambda cell: run_cell(config, cell, stop)):
             bar.update(_num_finished(grid, cells) - bar.n)
 

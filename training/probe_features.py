@@ -9,18 +9,19 @@ import os
 import tempfile
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from dermaflux.classification.backbone import first_stages
 from dermaflux.domain.errors import Cancelled
 from training.imagenet import LITE0, MEAN, STD, start_from_imagenet
 
 _STRIDES = (8, 16)
-_KIND = f"{LITE0}-8-16-means-last-maxima"
+_KIND = "-".join((LITE0, *map(str, _STRIDES), "means-last-maxima"))
 """What `_seen` gives: the folder in the folder, so that what another network or pooling saw is never taken for it."""
 
 Draw = Callable[[Tensor, torch.Generator], Tensor]
@@ -39,17 +40,21 @@ class ProbeFeatures:
     """The frozen convolutions, and a folder that remembers what they made of each picture's views."""
 
     def __init__(self, folder: Path) -> None:
-        """Raise ModelNotAvailable when ImageNet's weights are not installed."""
         self.folder = folder / _KIND
         self.folder.mkdir(parents=True, exist_ok=True)
+
+    @cached_property
+    def _network(self) -> nn.Module:
+        """Built when a picture is first looked at: most cells of a study find all of theirs remembered."""
         network, _ = first_stages(LITE0, _STRIDES)
         start_from_imagenet(network)
-        self._network = network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return network.eval().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def of(self, frames: Iterable[Tensor], views: Views, should_stop: Callable[[], bool]) -> np.ndarray:
-        """Features (N, V, F) float32 of the views of uint8 frames (H, W, 3). Raises Cancelled between two pictures.
+        """Features (N, V, F) float32 of the views of uint8 frames (H, W, 3).
 
-        A picture's views are the same in every study that shares the folder, whatever pictures it comes with.
+        A picture's views are the same in every study that shares the folder, whatever pictures it comes with. Raises
+        Cancelled between two pictures, ModelNotAvailable when one must be looked at and ImageNet's weights are missing.
         """
         rows = []
         for frame in frames:

@@ -32,13 +32,7 @@ def run_cell(config: StudyConfig, cell: Cell, should_stop: Callable[[], bool]) -
     stages = stages_of(config, cell, class_names(config.data))
     learn = probed if cell.model == PROBE else fine_tuned
     figures, test_scores = _judged(learn(config, cell, stages, should_stop))
-    line = {
-        "key": cell.key,
-        "model": cell.model,
-        "num_real": cell.num_real,
-        "arm": cell.arm.name,
-        "seed": cell.seed,
-    }
+    line = {"key": cell.key, "model": cell.model, "num_real": cell.num_real, "arm": cell.arm.name, "seed": cell.seed}
     num_pictures = sum(len(stage.labels) for stage in stages)
     return Result(line=line | {"num_pictures": num_pictures} | figures, test_scores=test_scores)
 

@@ -79,10 +79,10 @@ class StudyConfig:
                 f"The arm {about_steps[0]} is about the steps of a training, and {PROBE} takes none. Leave it out, or "
                 "choose another model."
             )
-        if not self.pretrained or self.weights_dir is not None or self.augment.mixup_probability:
+        if not self.pretrained or self.weights_dir is not None or self.augment.mixes:
             raise InvalidRequest(
                 f"{PROBE} looks with ImageNet's weights from their package and mixes no pictures. Leave pretrained and "
-                "weights_dir as they are, and set augment.mixup_probability to 0."
+                "weights_dir as they are, and set mixup_probability and cutmix_probability of augment to 0."
             )
 
     @property

@@ -12,12 +12,11 @@ from dataclasses import asdict
 import numpy as np
 import torch
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from dermaflux.classification.checkpoint import malignant_classes
 from dermaflux.classification.preprocessing import InputFacts
+from dermaflux.evaluation.probe_head import fitted_head, standardiser
 from training.augmentation import AugmentConfig, random_views
 from training.classifier_data import TrainFrames
 from training.classifier_loop import malignant_auc, turned
@@ -30,7 +29,6 @@ NUM_VIEWS = 8
 """Random views of a training picture."""
 PENALTIES = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
 """On half the squared weights, beside the mean loss: so a set does not seem to help by being large. Chosen on val."""
-_MAX_STEPS = 1000
 _UNSEEN = -14.0
 """Log probability of a class that no training picture has: one in a million."""
 
@@ -70,34 +68,27 @@ def _held_out(features: ProbeFeatures, pixels: np.ndarray, should_stop: Callable
 
 
 def _chosen_on_val(
-    seen: np.ndarray,
-    labels: np.ndarray,
-    weights: np.ndarray,
-    held: dict[str, np.ndarray],
-    judges: Judges,
+    seen: np.ndarray, labels: np.ndarray, weights: np.ndarray, held: dict[str, np.ndarray], judges: Judges
 ) -> dict[str, np.ndarray]:
     """Logits of the penalty with the best AUC on val."""
     malignant = np.asarray(malignant_classes(judges.class_names))
+    mean, spread = standardiser(seen.reshape(-1, seen.shape[-1]))
+    seen, held = (seen - mean) / spread, {name: (part - mean) / spread for name, part in held.items()}
     fitted = (_fitted(seen, labels, weights, penalty) for penalty in PENALTIES)
-    said = [{name: _logits(probe, part, len(malignant)) for name, part in held.items()} for probe in fitted]
+    said = [{name: _logits(head, part, len(malignant)) for name, part in held.items()} for head in fitted]
     return max(said, key=lambda logits: malignant_auc(logits["val"], judges.val.labels, malignant))
 
 
-def _fitted(seen_NVF: np.ndarray, labels: np.ndarray, weights: np.ndarray, penalty: float) -> Pipeline:
-    """The regression on all views of the training pictures, classes weighted as fine-tuning draws them."""
+def _fitted(seen_NVF: np.ndarray, labels: np.ndarray, weights: np.ndarray, penalty: float) -> LogisticRegression:
+    """The head on all views of the training pictures, classes weighted as fine-tuning draws them."""
     num_views = seen_NVF.shape[1]
-    shares = np.repeat(weights / weights.mean(), num_views)
-    probe = make_pipeline(StandardScaler(), LogisticRegression(C=1 / (penalty * len(shares)), max_iter=_MAX_STEPS))
-    return probe.fit(
-        seen_NVF.reshape(-1, seen_NVF.shape[-1]),
-        np.repeat(labels, num_views),
-        logisticregression__sample_weight=shares,
-    )
+    rows = seen_NVF.reshape(-1, seen_NVF.shape[-1])
+    return fitted_head(rows, np.repeat(labels, num_views), np.repeat(weights, num_views), penalty)
 
 
-def _logits(probe: Pipeline, seen_NVF: np.ndarray, num_classes: int) -> np.ndarray:
+def _logits(head: LogisticRegression, seen_NVF: np.ndarray, num_classes: int) -> np.ndarray:
     """Log probabilities (N, K), averaged over the views; of classes it has not seen, almost nothing."""
     logits = np.full((len(seen_NVF), num_classes), _UNSEEN)
-    said = probe.predict_log_proba(seen_NVF.reshape(-1, seen_NVF.shape[-1])).clip(min=_UNSEEN)
-    logits[:, probe.classes_] = said.reshape(*seen_NVF.shape[:2], -1).mean(axis=1)
+    said = head.predict_log_proba(seen_NVF.reshape(-1, seen_NVF.shape[-1])).clip(min=_UNSEEN)
+    logits[:, head.classes_] = said.reshape(*seen_NVF.shape[:2], -1).mean(axis=1)
     return logits

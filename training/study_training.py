@@ -45,11 +45,7 @@ def fine_tuned(
 def _first(run: ClassifierRun, names: Sequence[str]) -> Start:
     architecture = Architecture(name=run.model, size_px=run.size_px, num_classes=len(names))
     return first_network(
-        architecture,
-        drop_path=run.drop_path,
-        pretrained=run.pretrained,
-        weights=run.weights,
-        seed=run.seed,
+        architecture, drop_path=run.drop_path, pretrained=run.pretrained, weights=run.weights, seed=run.seed
     )
 
 
@@ -67,10 +63,7 @@ def _trained(
     accelerator = Accelerator(cpu=run.device == "cpu")
     for frames in stages:
         material = Material(
-            train=frames,
-            val=judges.val,
-            inputs=inputs,
-            malignant=malignant_classes(judges.class_names),
+            train=frames, val=judges.val, inputs=inputs, malignant=malignant_classes(judges.class_names)
         )
         trainer = Trainer(run, network, material, accelerator)
         while trainer.step % steps or not trainer.finished:

@@ -133,7 +133,7 @@ function predictionBlock(prediction, calibration, onSaliency) {
   block.append(list);
   if (calibration) block.append(el('p', 'df-reading df-calibration', calibration));
   const foot = el('div', 'df-foot');
-  foot.append(button('df-link df-saliency-toggle', 'Show saliency', 'Where the classifier looked (S)', onSaliency));
+  if (onSaliency) foot.append(button('df-link df-saliency-toggle', 'Show saliency', 'Where the classifier looked (S)', onSaliency));
   foot.append(el('span', 'df-small', 'Not a diagnosis'));
   block.append(foot);
   const note = el('p', 'df-reading df-saliency-note');

@@ -16,6 +16,8 @@ COLOURS = ("#1c8a9c", "#cf5a50", "#a87a1c", "#5b7fd6", "#35935f", "#a569bd", "#7
 INK, GRID, QUIET = "#16212b", "#d9e0e6", "#76848f"
 FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 _HEIGHT_PX = 440
+_FOOT_PX = 36
+"""Below the axes, for the statement; it comes on top of the height that a figure asks for."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -52,8 +54,8 @@ def blank(x: str, y: str, *, height_px: int = _HEIGHT_PX) -> Any:
 def dress(figure: Any, height_px: int = _HEIGHT_PX) -> None:
     """Give a figure the look of all others."""
     figure.update_layout(
-        template="none", height=height_px, paper_bgcolor="#ffffff", plot_bgcolor="#ffffff",
-        font={"family": FONT, "size": 13, "color": INK}, margin={"l": 64, "r": 20, "t": 28, "b": 92},
+        template="none", height=height_px + _FOOT_PX, paper_bgcolor="#ffffff", plot_bgcolor="#ffffff",
+        font={"family": FONT, "size": 13, "color": INK}, margin={"l": 64, "r": 20, "t": 28, "b": 56 + _FOOT_PX},
         legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 0, "bgcolor": "rgba(0,0,0,0)"},
         hoverlabel={"font": {"family": FONT}},
         title={  # at the foot, so that the statement is in the picture too, however it is taken out of the app

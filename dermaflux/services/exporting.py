@@ -56,6 +56,8 @@ class Exporting(Curating):
         with tempfile.TemporaryDirectory(dir=exports, prefix=".") as work:
             report = self.export(dataset, format, Path(work) / name, on_step, **choice)
             packed = zip_export(report.folder)
+            if on_step is not None:  # whoever stopped it while it was packed gets nothing
+                on_step(report.num_images, report.num_images)
             return packed.replace(exports / packed.name)
 
     def push(self, folder: Path, repository: str, *, public: bool = False) -> str:

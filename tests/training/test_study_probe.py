@@ -88,7 +88,7 @@ def test_views_are_averaged():
 def test_a_study_by_probe_has_a_line_for_every_arm(small_study, monkeypatch):
     monkeypatch.setattr(study_probe, "NUM_VIEWS", 2)
     arms = ("augmented", "oversampled", "flow:1", "flow:1:alone")
-    augment = replace(small_study.augment, mixup_probability=0.0)
+    augment = replace(small_study.augment, mixup_probability=0.0, cutmix_probability=0.0)
     config = replace(small_study, models=(PROBE,), arms=arms, pretrained=True, augment=augment)
     assert run_study(config) == 4
     lines = {line["arm"]: line for line in Grid(config.folder).finished().values()}

@@ -72,7 +72,7 @@ def test_a_lora_is_trained_through_the_page_and_offered_in_generate(page):
     with page.expect_download() as saved:
         page.locator("#train-curves-files button", has_text="CSV").click()
     lines = saved.value.path().read_text().splitlines()
-    assert lines[0] == "run,figure,step,value" and sum("training loss" in line for line in lines) == 4
+    assert lines[0] == "run,figure,step,value,statement" and sum("training loss" in line for line in lines) == 4
     with page.expect_download() as saved:
         page.locator("#train-curves-files button", has_text="PNG").click()
     assert saved.value.suggested_filename == "train-curves.png" and os.path.getsize(saved.value.path()) > 5000

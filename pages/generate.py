@@ -20,6 +20,7 @@ from pages.page import FOLLOW_QUEUE, IN_WORDS, LATEST, QUICK
 from pages.queue_panel import queue_panel
 from pages.reuse import ReuseActions, wire_reuse
 from pages.review import ReviewActions, wire_review
+from pages.settling import follow_choice, when_settled
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -157,7 +158,7 @@ def _wire_caption(actions: GenerateActions, controls: GenerateControls) -> None:
     spoken = [controls.caption, controls.composed]
     state = {*lesion.inputs, controls.caption, controls.composed, controls.variation}
     moved = [component.change for component in lesion.inputs]
-    gr.on(
+    follow_choice(
         moved,
         actions.follow_controls,
         inputs=state,
@@ -181,7 +182,7 @@ def _wire_caption(actions: GenerateActions, controls: GenerateControls) -> None:
     )
     # Input, not change: settings that are loaded from an image bring their own steps and guidance along.
     chosen = [sampling.model, sampling.adapter]
-    gr.on([c.input for c in chosen], actions.use_defaults, chosen, sampling.of_model, **LATEST)
+    follow_choice([c.input for c in chosen], actions.use_defaults, inputs=chosen, outputs=sampling.of_model, **LATEST)
 
 
 def _wire_generation(
@@ -194,7 +195,7 @@ def _wire_generation(
 ) -> None:
     run = controls.samples
     following = {"inputs": [run.last_job, dataset], "outputs": [board, run.stop], **_STREAM}
-    submitted = run.start.click(
+    submitted = when_settled(run.start).then(
         actions.submit,
         {*controls.request_inputs},
         [run.last_job, controls.sampling.seed],

@@ -10,6 +10,7 @@ from pages.components.axis_controls import AxisControls
 from pages.components.web import plain_html
 from pages.generate_controls import RunButtons
 from pages.page import FOLLOW_QUEUE, IN_WORDS
+from pages.settling import follow_choice, when_settled
 from pages.sweep_actions import SweepActions
 
 _STREAM: dict[str, Any] = {**IN_WORDS, "trigger_mode": "multiple", "concurrency_id": FOLLOW_QUEUE}
@@ -40,7 +41,7 @@ def wire_sweep(
     """Connect a mode. shown: its board and the words below; around: the app and the picker of the dataset."""
     app, dataset = around
     following = {"inputs": [buttons.last_job, dataset], "outputs": [*shown, buttons.stop], **_STREAM}
-    submitted = buttons.start.click(actions.submit, actions.inputs, buttons.last_job, **IN_WORDS)
+    submitted = when_settled(buttons.start).then(actions.submit, actions.inputs, buttons.last_job, **IN_WORDS)
     submitted.success(actions.follow, **following)
     app.load(actions.follow, **following)
     dataset.change(actions.follow, **following)  # other verdicts on the same images
@@ -48,6 +49,6 @@ def wire_sweep(
     for place, axis in enumerate(axes):
         offer = partial(actions.offer_values, place=place)
         # select: input also comes when the field is only passed by keyboard
-        axis.axis.select(offer, actions.inputs, axis.values, **IN_WORDS)
+        follow_choice([axis.axis.select], offer, inputs=actions.inputs, outputs=axis.values, **IN_WORDS)
     button, files = export
     button.click(actions.export, buttons.last_job, files, **IN_WORDS)

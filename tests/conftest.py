@@ -17,6 +17,11 @@ import warnings
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
+
+# How fast an example runs says nothing on a machine that is shared; the time limit of a test still holds.
+settings.register_profile("shared machine", deadline=None)
+settings.load_profile("shared machine")
 
 gc.disable()  # while the tests, and with them all libraries, are imported: what comes in there stays
 

@@ -96,7 +96,7 @@ def test_xmp_names_the_digital_source_type():
     assert text is not None and text.text == "Ränder < 5 & 'braun'    皮膚 🙂"
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.text(st.characters(exclude_categories=()), min_size=1, max_size=60).filter(str.strip))
 def test_any_caption_survives_and_leaves_wellformed_xml(caption):
     data = png(caption=caption)

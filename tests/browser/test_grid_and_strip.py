@@ -271,9 +271,16 @@ def test_another_model_is_loaded_from_the_page_with_news_and_back_without_a_rest
         page.keyboard.press("Escape")
 
 
+def answer_slowly(page, seconds):
+    """Every request of the page waits that long on its way."""
+    slow = {"offline": False, "latency": seconds * 1000, "downloadThroughput": -1, "uploadThroughput": -1}
+    page.context.new_cdp_session(page).send("Network.emulateNetworkConditions", slow)
+
+
 def test_a_model_that_cannot_be_had_is_said_and_the_next_run_works(page):
     open_sampling(page)
     fill_number(page, "num-images", 1)
+    answer_slowly(page, 0.5)  # the click comes before the settings of the model that was chosen
     page.locator("#model input").click()
     page.get_by_role("option", name=re.compile("^flux-schnell")).click()
     page.locator("#generate").click()

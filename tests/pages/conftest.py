@@ -28,9 +28,9 @@ def services(served, tiny_models):
 def client(served, tmp_path_factory):
     from gradio_client import Client
 
-    client = Client(
-        served[0], verbose=False, download_files=str(tmp_path_factory.mktemp("downloads"))
-    )
+    downloads = str(tmp_path_factory.mktemp("downloads"))
+    # The app shares the machine with other tests; the client's own patience is five seconds.
+    client = Client(served[0], verbose=False, download_files=downloads, httpx_kwargs={"timeout": 120})
     yield client
     client.close()
     with warnings.catch_warnings():  # the client leaves its sockets to the garbage collector

@@ -42,7 +42,7 @@ def test_a_line_is_read_back_as_it_was(tmp_path):
     assert first["measured"] == {"asymmetry": 0.3, "border": 1.0, "colours": ["black", "red"], "refused": None}
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(data=st.data())
 def test_torn_at_any_byte_the_whole_lines_stay_and_the_rest_is_written_once(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("torn") / "c.jsonl"

@@ -37,7 +37,7 @@ def named(text):
     return {frozenset(map(str, mention)) for mention in read_description(text).colours}
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(spec=SPECS, seed=st.integers(0, 10**6))
 def test_the_grammars_own_wordings_are_read_exactly(spec, seed):
     description = compose(spec, random.Random(seed)).split("mole: ")[1]
@@ -131,7 +131,7 @@ def test_colours_in_prose(text, expected):
 DEGREES = {"slightly": 1, "moderately": 2, "notably": 3, "extremely": 4}
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(
     degree=st.sampled_from(list(DEGREES)),
     word=st.sampled_from(["irregular", "uneven", "jagged", "notched"]),
@@ -153,7 +153,7 @@ WORDS = st.sampled_from([
 ])  # fmt: skip
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(text=st.text(max_size=200) | st.lists(WORDS, max_size=25).map(" ".join))
 def test_any_text_can_be_read_and_its_reading_written_down(text):
     reading = read_description(text)

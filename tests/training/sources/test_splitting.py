@@ -45,7 +45,7 @@ rows = st.lists(
 )  # fmt: skip
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows)
 def test_whatever_the_claims_no_group_crosses_and_no_copy_is_kept_twice(rows):
     copy, coarse, fixed, rank = (np.array(column) for column in zip(*rows, strict=True))

@@ -124,7 +124,7 @@ def test_images_made_in_two_goes_are_those_made_in_one(settings, tmp_path):
         assert [event.image_index for event in rest][-1] == 3
         in_two_goes = pictures(services, job)
         assert services.queue_view(ANN).mine[0].state == "done"
-        pace = services._queue().outlook(1)
+        pace = services._queue().outlook({})
         assert pace.running == pace.waiting == ()
         services.submit_generation("ann", request(services, num_images=2, candidates=2))
         assert services.queue_view(ANN).mine[0].ends_in is not None, "the pace was measured"

@@ -9,7 +9,7 @@ from sqlalchemy.orm import Session
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.jobs.outlook import OpenJob, Outlook
 from dermaflux.jobs.records import OPEN, Job, JobState, QueuePause
-from dermaflux.jobs.tables import JobRow, QueuePauseRow
+from dermaflux.jobs.tables import JobRow, QueuePauseRow, WorkerRow
 from dermaflux.jobs.transactions import JobTransactions, existing, unknown
 from dermaflux.jobs.turns import WaitingJob, fair_order
 
@@ -66,18 +66,20 @@ class JobListing:
         with self._transactions.reading() as session:
             return next((place for place, job in enumerate(turns(session)) if job.id == job_id), None)
 
-    def outlook(self, num_workers: int) -> Outlook:
-        """All open jobs in the order of their turns, and how long they are likely to take so many workers."""
+    def outlook(self, crews: Mapping[str, int]) -> Outlook:
+        """All open jobs in the order of their turns, with the workers (`WorkerRoll.crews`) that are there for them."""
         columns = (JobRow.id, JobRow.user, JobRow.state, JobRow.done, JobRow.total, JobRow.pace_key, JobRow.pause_asked)
+        crew = func.coalesce(WorkerRow.name, "").label("crew")
+        rows = select(*columns, crew).outerjoin(WorkerRow, WorkerRow.id == JobRow.worker_id).where(_OPEN)
         with self._transactions.reading() as session:
-            found = {row.id: row for row in session.execute(select(*columns).where(_OPEN).order_by(JobRow.id))}
+            found = {row.id: row for row in session.execute(rows.order_by(JobRow.id))}
             order = [job.id for job in turns(session) if job.id in found]
             paces = _paces(session, {row.pace_key for row in found.values() if row.pace_key})
             pause = paused(session)
         jobs = {
             row.id: OpenJob(
                 id=row.id, user=row.user, state=JobState(row.state), done=row.done, total=row.total,
-                pause_asked=row.pause_asked, seconds_per_part=paces.get(row.pace_key or ""),
+                pause_asked=row.pause_asked, crew=row.crew, seconds_per_part=paces.get(row.pace_key or ""),
             )
             for row in found.values()
         }  # fmt: skip
@@ -85,7 +87,7 @@ class JobListing:
             running=tuple(job for job in jobs.values() if job.state is JobState.RUNNING),
             waiting=tuple(jobs[job_id] for job_id in order),
             paused=tuple(job for job in jobs.values() if job.state is JobState.PAUSED),
-            num_workers=num_workers,
+            crews=crews,
             pause=pause,
         )
 

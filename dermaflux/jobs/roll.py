@@ -49,11 +49,16 @@ class WorkerRoll:
         with self._transactions.writing() as session:
             session.execute(delete(WorkerRow).where(WorkerRow.id == worker_id))
 
-    def num_alive(self) -> int:
-        """How many workers have been heard of within the timeout."""
+    def crews(self) -> dict[str, int]:
+        """How many workers have been heard of within the timeout, by the process they are of."""
         with self._transactions.reading() as session:
             latest = moment(session) - timedelta(seconds=self.timeout_seconds)
-            return session.scalar(select(func.count()).where(WorkerRow.beat_at >= latest)) or 0
+            heard = select(WorkerRow.name, func.count()).where(WorkerRow.beat_at >= latest).group_by(WorkerRow.name)
+            return {name: number for name, number in session.execute(heard)}
+
+    def num_alive(self) -> int:
+        """How many workers have been heard of within the timeout."""
+        return sum(self.crews().values())
 
     def reap(self) -> tuple[str, ...]:
         """Give the running jobs of dead workers back, once each; their ids. Anyone may do it, at any time."""

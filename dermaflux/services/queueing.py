@@ -32,7 +32,7 @@ class Queueing(Generating):
     def queue_view(self, visitor: Visitor) -> QueueView:
         """The queue as far as a visitor may see it: no caption and no name of another user, but for administrators."""
         queue = self._queue()
-        outlook = queue.outlook(queue.roll.num_alive())
+        outlook = queue.outlook(queue.roll.crews())
         forecasts, is_admin = outlook.forecasts(), visitor.role is Role.ADMIN
         mine = [_own_entry(job, outlook, forecasts.get(job.id)) for job in queue.list(visitor.name, _SHOWN)]
         open_jobs = (*outlook.running, *outlook.waiting, *outlook.paused)

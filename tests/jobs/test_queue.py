@@ -244,7 +244,7 @@ def test_a_paused_queue_begins_nothing_in_any_process(engine, queue, submit, tak
     take()
     queue.pause_all("root")
     queue.pause_all("other")  # the first stays the one who did it
-    assert queue.outlook(1).pause.paused_by == "root"
+    assert queue.outlook({}).pause.paused_by == "root"
     assert take() is None and JobQueue(engine).claims.take("elsewhere") is None
     assert queue.claims.record_progress(running.id, worker_id, 1, 1.0) is True
     queue.claims.give_back(running.id, worker_id)
@@ -305,12 +305,16 @@ def test_how_long_parts_take_is_measured_and_foretold(queue, submit, take, worke
     second, strange, last = (
         queue.submit("ann", "generate", {}, 2, pace) for pace in ("nano/20", "flux/50", "nano/20")
     )
-    foretold = queue.outlook(1).forecasts()
+    foretold = queue.outlook(queue.roll.crews()).forecasts()
     assert foretold[running.id] == Forecast(begins_in=0, ends_in=4 * 3.5)  # the median of 2, 3, 4 and 60
     assert foretold[second.id] == Forecast(begins_in=14, ends_in=21)
     assert foretold[strange.id] == Forecast(begins_in=21, ends_in=None)
     assert foretold[last.id] == Forecast(begins_in=None, ends_in=None)
-    assert queue.outlook(2).forecasts()[second.id] == Forecast(begins_in=0, ends_in=7)
+    two = queue.outlook({"here:1": 1, "there:1": 1}).forecasts()
+    assert two[second.id] == Forecast(begins_in=0, ends_in=7)
+    shared = queue.outlook({"here:1": 2}).forecasts()  # 14 s of work and 7 s take turns, then 7 s and the strange one
+    assert shared[second.id] == Forecast(begins_in=0, ends_in=14)
+    assert shared[running.id] == Forecast(begins_in=0, ends_in=28)
 
 
 def test_a_preview_is_replaced_read_when_new_and_gone_with_its_job(queue, submit, take):

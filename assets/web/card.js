@@ -144,9 +144,10 @@ function predictionBlock(prediction, calibration, onSaliency) {
   return block;
 }
 
-// The control that leaves out the image that is being drawn. Who pressed it by keyboard stays on the card.
+// The control that leaves out the image that is being drawn: after its last step there is nothing to be saved.
+// Who pressed it by keyboard stays on the card.
 function paintSkip(card, data, asked) {
-  const on = data.state === 'sampling' && Boolean(data.skippable);
+  const on = data.state === 'sampling' && Boolean(data.skippable) && data.step < data.num_steps;
   if (!on && document.activeElement === card.skip) card.root.focus({ preventScroll: true });
   card.skip.hidden = !on;
   card.skip.textContent = asked ? 'Skipping…' : 'Skip';

@@ -116,7 +116,7 @@ def _paces(session: Session, keys: Iterable[str]) -> Mapping[str, float]:
         measured = JobRow.pace_key == key, JobRow.done > 0, JobRow.worked_seconds > 0
         query = select(JobRow.worked_seconds, JobRow.done, JobRow.result).where(*measured).order_by(JobRow.id.desc())
         recent = session.execute(query.limit(_JOBS_PER_PACE))
-        made = [(seconds, done - (result or []).count(SKIPPED)) for seconds, done, result in recent]
+        made = [(seconds, done - (result or [])[:done].count(SKIPPED)) for seconds, done, result in recent]
         if some := [seconds / num_parts for seconds, num_parts in made if num_parts]:
             found[key] = statistics.median(some)
     return found

@@ -63,6 +63,11 @@ class Job:
         """The result without what was skipped."""
         return tuple(item for item in self.result if item != SKIPPED)
 
+    @property
+    def num_skipped(self) -> int:
+        """How many of the `done` parts were skipped; the result may be a part ahead of them."""
+        return self.result[: self.done].count(SKIPPED)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuePause:

@@ -102,7 +102,7 @@ def _own_entry(job: "Job", outlook: "Outlook", forecast: "Forecast | None") -> Q
         state=state,
         done=job.done,
         total=job.total,
-        num_skipped=len(job.result) - len(job.made),
+        num_skipped=job.num_skipped,
         is_mine=True,
         job_id=job.id,
         asked=asked_in_words(job.kind, job.payload, job.total),

@@ -155,7 +155,7 @@ def test_stop_ends_the_job_within_a_step_and_the_next_one_runs(page):
 
 
 def test_the_image_that_is_drawn_is_skipped_by_keyboard_and_the_others_are_made(page):
-    generate(page, 3, steps=40)
+    generate(page, 3, steps=20)
     first = page.locator(CARD).first
     skip = first.get_by_role("button", name=re.compile("^Skip Image 1"))
     expect(skip).to_be_visible()

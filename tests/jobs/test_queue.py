@@ -322,6 +322,8 @@ def test_skipped_parts_are_dealt_with_but_say_nothing_of_the_pace(queue, take, w
     take()
     for done, item, seconds in ((1, SKIPPED, 0.0), (2, "a", 6.0), (3, SKIPPED, 0.0)):
         queue.claims.add_result(first.id, worker_id, item)
+        read = queue.get(first.id)
+        assert read.num_skipped == (done > 1), "a result that is not counted yet is no part that was made"
         queue.claims.record_progress(first.id, worker_id, done, seconds)
     assert queue.promised("ann") == 1
     assert queue.outlook(1).forecasts()[first.id] == Forecast(begins_in=0, ends_in=6)

@@ -12,7 +12,15 @@ import gradio as gr
 from dermaflux.domain.lesion import Colour, Diagnosis, Sex, Site, SkinTone
 from dermaflux.domain.records import DISCLAIMER, SamplingRequest, Verdict
 from dermaflux.domain.roles import Role
-from dermaflux.services.records import Ended, Finished, Paused, Preview, ProbeRequest, ProbeStep
+from dermaflux.services.records import (
+    Ended,
+    Finished,
+    Paused,
+    Preview,
+    ProbeRequest,
+    ProbeStep,
+    Skipped,
+)
 from pages.api_fields import (
     Answer,
     ExportedFile,
@@ -109,8 +117,9 @@ class Endpoints:
     ) -> Iterator[Answer]:
         """Sample synthetic dermoscopic images from a caption, from a spec, or from both, and store them.
 
-        Streams {job_id, state, step, num_steps, images}; the last answer holds every image with what was measured on
-        it and what the classifier says. Research use only, synthetic images, not a medical device.
+        Streams {job_id, state, step, num_steps, images, skipped}; the last answer holds every image with what was
+        measured on it and what the classifier says, and the numbers, from 0, of images that were skipped on the page.
+        Research use only, synthetic images, not a medical device.
 
         Parameters:
             caption: the description; left empty, it is composed from the spec
@@ -265,7 +274,7 @@ class Endpoints:
                 yield {"state": "done", **event.to_dict(), "statement": DISCLAIMER}
 
     def _answers(self, job_id: str) -> Iterator[Answer]:
-        answer: Answer = {"job_id": job_id, "state": "queued", "images": [], "statement": DISCLAIMER}
+        answer: Answer = {"job_id": job_id, "state": "queued", "images": [], "skipped": [], "statement": DISCLAIMER}
         for event in self._services.follow(job_id):
             match event:
                 case Preview():
@@ -274,6 +283,8 @@ class Endpoints:
                     answer |= {"state": "paused"}
                 case Finished():
                     answer |= {"images": [*answer["images"], image_answer(event)]}
+                case Skipped():
+                    answer |= {"skipped": [*answer["skipped"], event.image_index]}
                 case Ended():
                     answer |= {"state": event.state, "error": event.error}
             yield dict(answer)

@@ -9,7 +9,7 @@ import gradio as gr
 
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.roles import Role, Visitor
-from dermaflux.services.records import Finished, GenerationJob, JobEvent, Preview
+from dermaflux.services.records import Finished, GenerationJob, JobEvent, Preview, Skipped
 from pages.page import visitor_of
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def paced(events: Iterable[JobEvent]) -> Iterator[JobEvent]:
             if not _is_due(event.image_index, shown_at, now - last):
                 continue
             last = shown_at[event.image_index] = now
-        if isinstance(event, Finished):
+        if isinstance(event, Finished | Skipped):
             shown_at.pop(event.image_index, None)
         yield event
 

@@ -206,3 +206,4 @@ def _wire_generation(
     app.load(actions.follow, **following)
     dataset.change(actions.follow, **following)  # other verdicts on the same images
     run.stop.click(actions.stop, run.last_job, None, **IN_WORDS)
+    board.skipped(actions.skip, None, None, **IN_WORDS, trigger_mode="multiple")

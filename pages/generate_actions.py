@@ -18,7 +18,7 @@ from pages.components.caption_text import FOLLOWS, CaptionNote, is_edited, note_
 from pages.components.followers import Followers
 from pages.components.job_view import JobView
 from pages.components.lesion_controls import readout_values, values_of
-from pages.components.sampling_controls import sampling_values
+from pages.components.sampling_controls import sampling_values, whole
 from pages.followed_jobs import job_of, paced, stop_job, with_verdict
 from pages.generate_controls import GenerateControls, Values
 from pages.page import in_words, visitor_of
@@ -111,7 +111,8 @@ class GenerateActions:
             yield gr.skip(), gr.skip()
             return
         with self._followers.only_one(request.session_hash) as is_latest:
-            view = JobView(SamplingRequest.from_dict(job.request))
+            may_skip = visitor.role.includes(Role.REVIEWER)
+            view = JobView(SamplingRequest.from_dict(job.request), job.job_id if may_skip else None)
             yield view.packed(), gr.Button(interactive=True)
             for event in paced(self._services.follow(job.job_id)):
                 if not is_latest():
@@ -123,6 +124,12 @@ class GenerateActions:
     def stop(self, job_id: str | None, request: gr.Request) -> None:
         """Stop one's own job within a step; what is finished stays."""
         stop_job(self._services, job_id, request)
+
+    @in_words
+    def skip(self, evt: gr.EventData, request: gr.Request) -> None:
+        """Leave out the image of a card of one's own job at its next step; the job goes on with the next one."""
+        visitor = visitor_of(self._services, request).require(Role.REVIEWER, "skip an image")
+        self._services.skip_image(visitor, evt.job_id, whole("The image's number", evt.image_index))
 
     @in_words
     def undo(self, dataset: str, request: gr.Request) -> list[Any]:

@@ -1,6 +1,6 @@
 // The board of sample cards: keyed updates, focus, keyboard, zoom. Runs after card.js in the same scope;
 // element, props, trigger and watch come from gr.HTML. Events to Python: 'decided', 'undone', 'saliency', 'enlarged',
-// 'used'.
+// 'used', 'skipped'.
 
 const SAVE_TIMEOUT_MS = 8000;
 const strip = root.querySelector('.df-strip');
@@ -10,6 +10,7 @@ const saved = new Map();      // image id -> verdict the server acknowledged sin
 const waiting = new Map();    // image id -> { verdict, timer } painted, not yet acknowledged
 const maps = new Map();       // image id -> saliency { picture, note }
 const originals = new Map();  // image id -> the stored picture itself
+const skipping = new Set();   // job id and key of images that the server was asked to skip
 const shownMaps = new Set();  // image ids whose saliency map is on
 let current = null;           // key of the focused card
 
@@ -40,6 +41,7 @@ function paintCard(data) {
   if (map && card.overlay.getAttribute('src') !== map.picture) card.overlay.src = map.picture;
   card.overlay.hidden = !on;
   paintSaliency(card.body, map, on);
+  paintSkip(card, data, skipping.has(`${data.skippable} ${data.key}`));
   if (zoom.open && zoom.dataset.key === data.key) paintZoom();
   card.root.tabIndex = data.key === current ? 0 : -1;
   card.root.classList.toggle('is-current', data.key === current);
@@ -92,6 +94,7 @@ function actionsOf(key) {
     zoom: () => openZoom(key),
     calibration: props.calibration,
     reuse: props.reusable ? (remix) => reuse(key, remix) : null,
+    skip: () => skip(key),
     focus: () => setCurrent(key, false),
   };
 }
@@ -166,6 +169,14 @@ function toggleSaliency(key) {
 function reuse(key, remix) {
   const data = dataOf(key);
   if (data && data.image_id) trigger('used', { image_id: data.image_id, remix });
+}
+
+function skip(key) {
+  const data = dataOf(key);
+  if (!data || !data.skippable) return;
+  skipping.add(`${data.skippable} ${key}`);
+  trigger('skipped', { job_id: data.skippable, image_index: Number(key) });
+  paintCard(data);
 }
 
 function say(text) {

@@ -144,6 +144,16 @@ function predictionBlock(prediction, calibration, onSaliency) {
   return block;
 }
 
+// The control that leaves out the image that is being drawn: after its last step there is nothing to be saved.
+// Who pressed it by keyboard stays on the card.
+function paintSkip(card, data, asked) {
+  const on = data.state === 'sampling' && Boolean(data.skippable) && data.step < data.num_steps;
+  if (!on && document.activeElement === card.skip) card.root.focus({ preventScroll: true });
+  card.skip.hidden = !on;
+  card.skip.textContent = asked ? 'Skipping…' : 'Skip';
+  card.skip.setAttribute('aria-label', `${card.skip.textContent} ${data.title}`);
+}
+
 // What is said of the saliency map in a card's body, or in the enlarged view's.
 function paintSaliency(body, map, on) {
   const toggle = body.querySelector('.df-saliency-toggle');
@@ -179,11 +189,12 @@ function createCard(actions) {
   overlay.hidden = true;
   const badge = el('span', 'df-badge');
   const verdictBadge = el('span', 'df-verdict');
+  const skip = button('df-skip', 'Skip', 'Leave this image out and go on with the next', () => actions.skip());
   const progress = el('div', 'df-progress');
   const progressText = el('span', 'df-progress-text');
   const progressBar = el('span', 'df-progress-bar');
   progress.append(progressText, progressBar);
-  figure.append(picture, overlay, badge, verdictBadge, progress);
+  figure.append(picture, overlay, badge, verdictBadge, progress, skip);
   const body = el('div', 'df-body');
   const verdicts = el('div', 'df-verdicts');
   verdicts.setAttribute('role', 'group');
@@ -200,7 +211,7 @@ function createCard(actions) {
   figure.addEventListener('click', () => actions.zoom());
   root.addEventListener('focus', () => actions.focus());
   root.addEventListener('click', () => actions.focus());
-  return { root, figure, picture, overlay, badge, verdictBadge, progress, progressText, progressBar, body, verdicts,
+  return { root, figure, picture, overlay, badge, verdictBadge, skip, progress, progressText, progressBar, body, verdicts,
     buttons, actions, seen: '' };
 }
 

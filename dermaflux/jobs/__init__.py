@@ -17,10 +17,11 @@ from dermaflux.jobs.events import (
 from dermaflux.jobs.following import Following
 from dermaflux.jobs.outlook import Forecast, OpenJob, Outlook
 from dermaflux.jobs.queue import JobQueue
-from dermaflux.jobs.records import Job, JobState, QueuePause
+from dermaflux.jobs.records import SKIPPED, Job, JobState, QueuePause
 from dermaflux.jobs.worker import JobContext, JobWorker, Rests
 
 __all__ = [
+    "SKIPPED",
     "Ended",
     "Following",
     "Forecast",

@@ -11,7 +11,7 @@ from sqlalchemy import Update, case, select, update
 
 from dermaflux.domain.errors import Cancelled
 from dermaflux.jobs.listing import paused, turns
-from dermaflux.jobs.records import Job, JobState
+from dermaflux.jobs.records import SKIPPED, Job, JobState
 from dermaflux.jobs.tables import JobRow
 from dermaflux.jobs.transactions import JobTransactions, moment
 
@@ -51,20 +51,24 @@ class JobClaims:
                     return row.to_record()
         return None
 
-    def holds(self, job_id: str, worker_id: str) -> bool:
-        """Whether a job is still running and the worker's own: cheap enough to ask at every step."""
-        mine = select(JobRow.id).where(JobRow.id == job_id, JobRow.worker_id == worker_id, _RUNNING)
+    def skips_asked(self, job_id: str, worker_id: str) -> frozenset[int] | None:
+        """The parts to skip; None once the job no longer runs or is not the worker's own. To be asked at every step."""
+        mine = select(JobRow.skip_asked).where(JobRow.id == job_id, JobRow.worker_id == worker_id, _RUNNING)
         with self._transactions.reading() as session:
-            return session.scalar(mine) is not None
+            row = session.execute(mine).one_or_none()
+        return None if row is None else frozenset(row.skip_asked or ())
 
     def add_result(self, job_id: str, worker_id: str, item: str) -> None:
-        """Write down one finished part, once, even when the job was cancelled meanwhile. Raises Cancelled when lost."""
+        """Write down one finished part, once, even when the job was cancelled meanwhile. Raises Cancelled when lost.
+
+        SKIPPED, for a part that was passed over, may come again and again.
+        """
         with self._transactions.writing() as session:
             mine = select(JobRow).where(JobRow.id == job_id, JobRow.worker_id == worker_id)
             row = session.scalars(mine.with_for_update()).one_or_none()
             if row is None:
                 raise _lost(job_id)
-            if item not in (row.result or []):
+            if item == SKIPPED or item not in (row.result or []):
                 row.result = [*(row.result or []), item]
 
     def record_progress(self, job_id: str, worker_id: str, done: int, worked_seconds: float) -> bool:

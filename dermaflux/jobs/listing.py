@@ -8,7 +8,7 @@ from sqlalchemy.orm import Session
 
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.jobs.outlook import OpenJob, Outlook
-from dermaflux.jobs.records import OPEN, Job, JobState, QueuePause
+from dermaflux.jobs.records import OPEN, SKIPPED, Job, JobState, QueuePause
 from dermaflux.jobs.tables import JobRow, QueuePauseRow, WorkerRow
 from dermaflux.jobs.transactions import JobTransactions, existing, unknown
 from dermaflux.jobs.turns import WaitingJob, fair_order
@@ -112,11 +112,13 @@ def paused(session: Session) -> QueuePause | None:
 
 
 def _paces(session: Session, keys: Iterable[str]) -> Mapping[str, float]:
-    """Seconds per part: the median of recent jobs of each pace that have finished a part."""
+    """Seconds per part: the median of recent jobs of each pace that have finished a part. Skipped ones do not count."""
     found = {}
     for key in keys:
         measured = JobRow.pace_key == key, JobRow.done > 0, JobRow.worked_seconds > 0
-        query = select(JobRow.worked_seconds / JobRow.done).where(*measured).order_by(JobRow.id.desc())
-        if some := session.scalars(query.limit(_JOBS_PER_PACE)).all():
+        query = select(JobRow.worked_seconds, JobRow.done, JobRow.result).where(*measured).order_by(JobRow.id.desc())
+        recent = session.execute(query.limit(_JOBS_PER_PACE))
+        made = [(seconds, done - (result or [])[:done].count(SKIPPED)) for seconds, done, result in recent]
+        if some := [seconds / num_parts for seconds, num_parts in made if num_parts]:
             found[key] = statistics.median(some)
     return found

@@ -1,4 +1,4 @@
-"""The fair queue of jobs as its users see it: submit, pause, resume, cancel, retry, clear; and stop it as a whole.
+"""The fair queue of jobs as its users see it: submit, pause, resume, skip, cancel, retry, clear; and pause it all.
 
 What a worker writes of the jobs it took is in `claims`, who is at work in `roll`. It knows no handlers.
 """
@@ -89,6 +89,18 @@ class JobQueue(JobListing):
         rests = JobRow.state == JobState.PAUSED.value
         going = {"state": case((rests, JobState.WAITING.value), else_=JobRow.state), "pause_asked": False}
         return self._change_open(job_id, going, "resumed")
+
+    def skip(self, job_id: str, part: int) -> None:
+        """Ask that a part of an open job be passed over: the one that is being made is left off at its next step.
+
+        It is kept with the job, so that it holds for whoever goes on with it. Of a part that is finished, of one that
+        the job has not, or of a job that is over, nothing comes. Raises DataNotFound.
+        """
+        with self._transactions.writing() as session:
+            row = existing(session, job_id, to_change=True)
+            asked = row.skip_asked or []
+            if row.state in OPEN and part not in asked and len(row.result or []) <= part < row.total:
+                row.skip_asked = [*asked, part]
 
     def retry(self, job_id: str) -> Job:
         """Let a failed, cancelled or interrupted job wait again; it goes on from what is finished.

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 
 class JobState(StrEnum):
@@ -28,6 +28,9 @@ class JobState(StrEnum):
         return self not in OPEN
 
 
+SKIPPED: Final = "skipped"
+"""In a job's result, in the place of a part that was skipped. No id is that."""
+
 OPEN = (JobState.WAITING, JobState.RUNNING, JobState.PAUSED)
 RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.INTERRUPTED)
 
@@ -36,8 +39,9 @@ RETRYABLE = (JobState.FAILED, JobState.CANCELLED, JobState.INTERRUPTED)
 class Job:
     """One piece of work as it stood when it was read.
 
-    `payload` is what the handler needs, as JSON; `done` of `total` parts are finished, `result` names them in order;
-    `error` is one line for the user, set when failed. `pause_asked`: a running job that rests after its present part.
+    `payload` is what the handler needs, as JSON; `done` of `total` parts are finished, `result` names them in order,
+    SKIPPED where one was passed over; `error` is one line for the user, set when failed. `pause_asked`: a running job
+    that rests after its present part.
     """
 
     id: str
@@ -53,6 +57,16 @@ class Job:
     error: str | None = None
     result: tuple[str, ...] = ()
     pause_asked: bool = False
+
+    @property
+    def made(self) -> tuple[str, ...]:
+        """The result without what was skipped."""
+        return tuple(item for item in self.result if item != SKIPPED)
+
+    @property
+    def num_skipped(self) -> int:
+        """How many of the `done` parts were skipped; the result may be a part ahead of them."""
+        return self.result[: self.done].count(SKIPPED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,9 @@ class Base(DeclarativeBase):
     """Names of constraints, and the types of time and JSON."""
 
     metadata = MetaData(naming_convention=NAMING_CONVENTION)
-    type_annotation_map: ClassVar = {datetime: UtcDateTime(), dict[str, Any]: AnyJson(), list[str]: AnyJson()}
+    type_annotation_map: ClassVar = {
+        datetime: UtcDateTime(), dict[str, Any]: AnyJson(), list[str]: AnyJson(), list[int]: AnyJson(),
+    }  # fmt: skip
 
 
 class JobRow(Base):
@@ -28,7 +30,7 @@ class JobRow(Base):
 
     worker_id: who works at it, or did last. num_deaths: how many workers died over it. hidden: its user has cleared it
     from the list; the row stays, for it says whose the images are. worked_seconds: what the finished parts took
-    together, comparable among jobs of one pace_key.
+    together, comparable among jobs of one pace_key. skip_asked: the parts that its user asked to skip, None: none ever.
     """
 
     __tablename__ = "jobs"
@@ -52,6 +54,7 @@ class JobRow(Base):
     hidden: Mapped[bool] = mapped_column(default=False)
     pace_key: Mapped[str | None]
     worked_seconds: Mapped[float] = mapped_column(default=0.0)
+    skip_asked: Mapped[list[int] | None]
 
     def to_record(self) -> Job:
         """The row as the rest of the product sees it."""

@@ -36,9 +36,9 @@ def update_in(job_id: str, states: Iterable[JobState]) -> Update:
     return update(JobRow).where(JobRow.id == job_id, JobRow.state.in_([state.value for state in states]))
 
 
-def existing(session: Session, job_id: str) -> JobRow:
-    """The row of a job. Raises DataNotFound."""
-    row = session.get(JobRow, job_id)
+def existing(session: Session, job_id: str, *, to_change: bool = False) -> JobRow:
+    """The row of a job, kept from other writers when it is to be changed. Raises DataNotFound."""
+    row = session.get(JobRow, job_id, with_for_update=to_change)
     if row is None:
         raise unknown(job_id)
     return row

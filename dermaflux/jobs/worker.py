@@ -1,7 +1,7 @@
 """A thread that does jobs, one after the other. It knows handlers by their kind only.
 
-A handler asks `should_stop` between steps and raises Cancelled, and says `progress` after every part; what it finished
-before is kept. Whoever follows a job is in `following`.
+A handler asks `should_stop` between steps and raises Cancelled, and says `progress` after every part, or `pass_over` of
+one that was skipped; what it finished before is kept. Whoever follows a job is in `following`.
 """
 
 import logging
@@ -15,7 +15,7 @@ from dermaflux.domain.errors import Cancelled, DermaFluxError
 from dermaflux.jobs.events import Channel, Ended, JobChannels, Progress, Result, Update
 from dermaflux.jobs.heart import Heart
 from dermaflux.jobs.queue import JobQueue
-from dermaflux.jobs.records import Job, JobState
+from dermaflux.jobs.records import SKIPPED, Job, JobState
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +43,11 @@ class JobContext:
 
     def should_stop(self) -> bool:
         """True once the job was cancelled or lost, from this process or another, or the program ends."""
-        return self._worker.is_stopping or not self._claims.holds(self._job_id, self._worker.worker_id)
+        return self.parts_to_skip() is None
+
+    def parts_to_skip(self) -> frozenset[int] | None:
+        """The parts that its owner wants no more, None where should_stop is True: one question for both."""
+        return None if self._worker.is_stopping else self._claims.skips_asked(self._job_id, self._worker.worker_id)
 
     def progress(self, done: int, total: int, worked_seconds: float | None = None) -> None:
         """Say and write down that `done` of `total` parts are finished. Raises Rests when the job is to pause now.
@@ -67,6 +71,12 @@ class JobContext:
     def add_result(self, item: str) -> None:
         """Write down the id of a part that is finished and stored. Raises Cancelled when the job was lost."""
         self._claims.add_result(self._job_id, self._worker.worker_id, item)
+
+    def pass_over(self, part: int, total: int) -> None:
+        """Write down and show that the next part was skipped; then as `progress`. Raises Cancelled when lost, Rests."""
+        self.add_result(SKIPPED)
+        self.publish(Result(key=part, data=SKIPPED))
+        self.progress(part + 1, total, 0.0)
 
     def keep(self, num_parts: int) -> None:
         """Of what was finished before let only the first parts count; the others are to be made again."""

@@ -1,23 +1,25 @@
 """Generation as a job: queue it, do it on a worker's thread here or in another process, follow it from any page.
 
 The handler streams: previews to followers, then each finished image judged, stored and shown while the next one is
-drawn. A job that rested or was given back goes on behind its last finished image.
+drawn. A job that rested or was given back goes on behind its last finished image; one that is skipped leaves its place.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dermaflux.domain.errors import DataNotFound, ModelNotAvailable
 from dermaflux.domain.records import GeneratedImage, SamplingRequest, StepPreview
 from dermaflux.services import records
 from dermaflux.services.behind import OneBehind
+from dermaflux.services.job_events import passing, record_of, tell_loading
 from dermaflux.services.making import Making
-from dermaflux.services.resuming import from_image, pace_key
+from dermaflux.services.resuming import pace_key
+from dermaflux.services.skipping import PassedOver, passing_over
 from dermaflux.services.wiring import Once
 from dermaflux.settings import Settings
 
@@ -28,7 +30,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 GENERATE = "generate"
-LOADING = "loading"  # the key of what is said of a model's load; those of images are their numbers
 WARM_UP_DELAY_SECONDS = 4.0
 _POLL_SECONDS = 2.0  # a job submitted in this process wakes its worker at once
 _POLL_APART_SECONDS = 0.5
@@ -112,31 +113,36 @@ class Generating(Making):
     def _follow(self, job_id: str) -> Iterator[records.JobEvent]:
         from dermaflux.jobs import events
 
-        shown: set[str] = set()
+        shown: set[tuple[object, str]] = set()
         for event in self._following().follow(job_id):
             match event:
-                case events.Result(key=index, data=image_id):
-                    shown.add(image_id)
-                    yield from self._finished(job_id, index, image_id)
+                case events.Result(key=index, data=item):
+                    shown.add((index, item))
+                    yield from self._finished(job_id, index, item)
                 case events.Ended(job=job):
                     yield from self._rest(job, shown)
                     yield records.Ended(job_id=job_id, state=str(job.state), error=job.error)
                 case _:
-                    yield _passing(job_id, event)
+                    yield passing(job_id, event)
 
-    def _rest(self, job: "Job", shown: set[str]) -> Iterator[records.Finished]:
-        """The images that were finished before this process, or before this follower came."""
-        for index, image_id in enumerate(job.result):
-            if image_id not in shown:
-                yield from self._finished(job.id, index, image_id)
+    def _rest(self, job: "Job", shown: set[tuple[object, str]]) -> Iterator[records.JobEvent]:
+        """The images that were finished or skipped before this process, or before this follower came."""
+        for place in enumerate(job.result):
+            if place not in shown:
+                yield from self._finished(job.id, *place)
 
-    def _finished(self, job_id: str, index: object, image_id: str) -> Iterator[records.Finished]:
-        """The image as an event; nothing when it was removed since."""
+    def _finished(self, job_id: str, index: object, item: str) -> Iterator[records.JobEvent]:
+        """The image as an event, or that it was skipped; nothing when it was removed since."""
+        from dermaflux.jobs import SKIPPED
+
+        assert isinstance(index, int)
+        if item == SKIPPED:
+            yield records.Skipped(job_id=job_id, image_index=index)
+            return
         try:
-            stored = self.image(image_id)
+            stored = self.image(item)
         except DataNotFound:
             return
-        assert isinstance(index, int)
         yield records.Finished(
             job_id=job_id, image_index=index, stored=stored, assessment=records.assessment_of(stored)
         )
@@ -149,14 +155,19 @@ class Generating(Making):
         first, told = self._num_kept(job, context), tell_loading(context)
         if first > job.done:  # the worker before died between an image and its count
             context.progress(first, request.num_images, 0.0)
-        images = from_image(request, first, lambda rest: self.generate(rest, context.should_stop, told))
+        images = passing_over(
+            request, first, lambda rest, should_stop: self.generate(rest, should_stop, told), context.parts_to_skip
+        )
         with OneBehind() as behind, closing(images) as stream:
             for event in stream:
                 behind.check()
-                if isinstance(event, StepPreview):
-                    context.publish(Update(key=event.image_index, data=event))
-                else:
-                    behind.put(partial(self._finish, event, job, context))
+                match event:
+                    case StepPreview():
+                        context.publish(Update(key=event.image_index, data=event))
+                    case PassedOver():
+                        behind.put(partial(context.pass_over, event.image_index, job.total))
+                    case GeneratedImage():
+                        behind.put(partial(self._finish, event, job, context))
 
     def _finish(self, generated: GeneratedImage, job: "Job", context: "JobContext") -> None:
         """Keep an image and say so; runs behind, while the next one is drawn, so that the slower of both counts."""
@@ -166,11 +177,14 @@ class Generating(Making):
         context.progress(generated.image_index + 1, job.total, worked_seconds)
 
     def _num_kept(self, job: "Job", context: "JobContext") -> int:
-        """How many of the images that an earlier run finished are still there; what was removed is drawn again."""
+        """How many of what an earlier run finished or skipped still hold; what was removed is drawn again."""
+        from dermaflux.jobs import SKIPPED
+
         kept = 0
         try:
-            for image_id in job.result:
-                self.image(image_id)
+            for item in job.result:
+                if item != SKIPPED:
+                    self.image(item)
                 kept += 1
         except DataNotFound:
             context.keep(kept)
@@ -243,54 +257,3 @@ class Generating(Making):
         crew = JobCrew(workers)
         crew.start()
         return crew
-
-
-def record_of(job: "Job") -> records.GenerationJob:
-    """What front ends see of a job."""
-    return records.GenerationJob(
-        job_id=job.id,
-        user=job.user,
-        state=str(job.state),
-        request=job.payload.get("base", job.payload),
-        sweep=job.payload if "base" in job.payload else None,
-        done=job.done,
-        total=job.total,
-        error=job.error,
-        image_ids=job.result,
-    )
-
-
-def tell_loading(context: "JobContext") -> Callable[[str, int, int], None]:
-    """Lets the followers of a job hear how far the load of its model is."""
-    from dermaflux.jobs import Update
-
-    def told(doing: str, done: int, total: int) -> None:
-        context.publish(Update(key=LOADING, data=(doing, done, total)))
-
-    return told
-
-
-def _passing(job_id: str, event: Any) -> records.JobEvent:
-    """What is true for a moment only, as pages know it."""
-    from dermaflux.jobs import events
-
-    match event:
-        case events.Waiting(ahead=ahead):
-            return records.Waiting(job_id=job_id, ahead=ahead)
-        case events.Paused(done=done, total=total):
-            return records.Paused(job_id=job_id, done=done, total=total)
-        case events.Update(data=(doing, loaded, of)):
-            return records.Loading(job_id=job_id, doing=doing, done=loaded, total=of)
-        case events.Update(data=preview):
-            return _preview(job_id, preview)
-    return records.Progress(job_id=job_id, done=event.done, total=event.total)
-
-
-def _preview(job_id: str, preview: StepPreview) -> records.Preview:
-    return records.Preview(
-        job_id=job_id,
-        image_index=preview.image_index,
-        step=preview.step,
-        num_steps=preview.num_steps,
-        image=preview.image,
-    )

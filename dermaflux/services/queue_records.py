@@ -36,7 +36,8 @@ class QueueEntry:
     """One job in the list. What may not be known of another user's is left empty: owner, asked, job_id and error.
 
     ahead: how many go before it while it waits (0 = next); begins_in and ends_in: likely seconds, None while unknown.
-    is_pausing: it rests after its present image. actions: what the visitor may do to it.
+    is_pausing: it rests after its present image. actions: what the visitor may do to it. num_skipped: of those `done`,
+    how many were skipped; of another user's job that is not told.
     """
 
     state: str
@@ -51,6 +52,7 @@ class QueueEntry:
     begins_in: float | None = None
     ends_in: float | None = None
     is_pausing: bool = False
+    num_skipped: int = 0
     actions: tuple[JobAction, ...] = ()
 
 

@@ -6,7 +6,7 @@ Whose a job is, is asked here: of what is not theirs visitors learn no more than
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from dermaflux.domain.errors import DataNotFound
+from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.domain.roles import Role, Visitor
 from dermaflux.services.generating import GENERATE, Generating
 from dermaflux.services.queue_records import JobAction, QueueEntry, QueueView, asked_in_words
@@ -67,6 +67,15 @@ class Queueing(Generating):
             case JobAction.RETRY:
                 self.retry(job_id)
 
+    def skip_image(self, visitor: Visitor, job_id: str, image_index: int) -> None:
+        """Leave out one image of a job of the visitor's, the one being drawn at its next step; the others are drawn.
+
+        One that is finished stays. Raises DataNotFound, InvalidRequest for a grid or strip.
+        """
+        if self.job_of(visitor, job_id).sweep is not None:
+            raise InvalidRequest("No cell of a grid or strip can be skipped. Stop it, then draw it with other values.")
+        self._queue().skip(job_id, image_index)
+
     def clear_jobs(self, visitor: Visitor) -> int:
         """Take the visitor's jobs that are over from their list; how many. Their images stay."""
         return self._queue().clear(visitor.name)
@@ -93,6 +102,7 @@ def _own_entry(job: "Job", outlook: "Outlook", forecast: "Forecast | None") -> Q
         state=state,
         done=job.done,
         total=job.total,
+        num_skipped=job.num_skipped,
         is_mine=True,
         job_id=job.id,
         asked=asked_in_words(job.kind, job.payload, job.total),

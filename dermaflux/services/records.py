@@ -28,7 +28,8 @@ class GenerationJob:
     """A generation request in the queue. state: waiting, running, paused, done, failed, cancelled or interrupted.
 
     `request` is the SamplingRequest as a dict, every default filled in, of a sweep the one that is moved; `sweep` is
-    the Sweep as a dict where several requests make up the job. `image_ids` are the images stored so far.
+    the Sweep as a dict where several requests make up the job. `image_ids` are the images stored so far, `done` counts
+    those that were skipped too.
     """
 
     job_id: str
@@ -91,8 +92,16 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Skipped:
+    """One image was left out as its owner wished; the job goes on with the next."""
+
+    job_id: str
+    image_index: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """How many of the job's images are done."""
+    """How many of the job's images are done or skipped."""
 
     job_id: str
     done: int
@@ -108,7 +117,7 @@ class Ended:
     error: str | None = None
 
 
-JobEvent = Waiting | Paused | Loading | Preview | Finished | Progress | Ended
+JobEvent = Waiting | Paused | Loading | Preview | Finished | Skipped | Progress | Ended
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

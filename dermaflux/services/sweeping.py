@@ -24,7 +24,8 @@ from dermaflux.domain.sweep import Sweep
 from dermaflux.provenance import expected_of
 from dermaflux.services import records
 from dermaflux.services.behind import OneBehind
-from dermaflux.services.generating import Generating, record_of, tell_loading
+from dermaflux.services.generating import Generating
+from dermaflux.services.job_events import record_of, tell_loading
 from dermaflux.services.resuming import pace_key
 from dermaflux.services.spreadsheet import inert
 from dermaflux.services.sweep_sheet import SheetCell, sheet_png

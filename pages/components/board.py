@@ -17,7 +17,7 @@ def sample_board(
 
     reusable: cards offer `used`; calibration: what is said beside every probability.
     Events: `decided` (image_id, verdict), `undone` (), `saliency` (image_id), `enlarged` (image_id), `used` (image_id,
-    remix).
+    remix), `skipped` (job_id, image_index).
     """
     return gr.HTML(
         value={"job": None, "cards": [], "empty": empty},

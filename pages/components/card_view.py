@@ -46,6 +46,11 @@ def empty_card(index: int, title: str, num_steps: int | None) -> Card:
     }
 
 
+def skipped_card(card: Card) -> Card:
+    """What an image's card becomes when the image is skipped."""
+    return card | {"state": "skipped", "status": "Skipped", "alt": "Skipped, not drawn", "step": 0, "preview": None}
+
+
 def stored_card(stored: StoredImage, *, key: str, title: str, picture: str) -> Card:
     """The card of a finished image: what was asked, what was measured, what the classifier says."""
     asked = requested_of(stored)

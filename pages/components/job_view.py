@@ -19,9 +19,10 @@ from dermaflux.services.records import (
     Paused,
     Preview,
     Progress,
+    Skipped,
     Waiting,
 )
-from pages.components.card_view import Card, empty_card, image_title, stored_card
+from pages.components.card_view import Card, empty_card, image_title, skipped_card, stored_card
 from pages.components.pictures import picture_uri, preview_uri
 
 _ENDINGS = {
@@ -67,15 +68,16 @@ class BoardView:
                 )
                 self._strip |= {"state": "queued", "title": "Waiting", "note": others}
             case Paused(done=done, total=total):
-                note = f"{done} of {total} done · resume it in the queue"
+                made = done - self._count("skipped")
+                note = f"{made} of {total} done{self._skipped_words()} · resume it in the queue"
                 self._strip |= {"state": "paused", "title": "Paused", "note": note, "fraction": done / total}
                 self._started = None  # the time at rest says nothing of the time that is left
             case Loading():
                 self._on_loading(event)
             case Preview():
                 self._on_preview(event)
-            case Finished():
-                self._on_finished(event)
+            case Finished() | Skipped():
+                self._on_dealt_with(event)
             case Progress():
                 self._running(0.0)
             case Ended():
@@ -98,9 +100,14 @@ class BoardView:
         }
         self._running(event.step / event.num_steps)
 
-    def _on_finished(self, event: Finished) -> None:
-        stored = replace(event.stored, assessment=event.assessment.to_dict())
-        self._cards[event.image_index] = self._finished_card(event.image_index, stored)
+    def _on_dealt_with(self, event: Finished | Skipped) -> None:
+        index = event.image_index
+        if isinstance(event, Finished):
+            stored = replace(event.stored, assessment=event.assessment.to_dict())
+            self._cards[index] = self._finished_card(index, stored)
+        else:
+            self._cards[index] = skipped_card(self._cards[index])
+            self._started = None  # the time that went into it says nothing of the time that is left
         self._running(0.0)
 
     def _finished_card(self, index: int, stored: StoredImage) -> Card:
@@ -108,27 +115,32 @@ class BoardView:
         raise NotImplementedError
 
     def _running(self, of_image: float) -> None:
-        done = sum(card["state"] == "done" for card in self._cards)
-        total = len(self._cards)
-        fraction = min(1.0, (done + of_image) / total)
+        dealt_with, total = self._count("done") + self._count("skipped"), len(self._cards)
+        fraction = min(1.0, (dealt_with + of_image) / total)
         now = time.monotonic()
         self._started = self._started or (now, fraction)
         begun, first = self._started
-        note = f"{done} of {total} done"
+        note = f"{self._count('done')} of {total} done{self._skipped_words()}"
         if fraction > first and fraction < 1:
             seconds = (now - begun) * (1 - fraction) / (fraction - first)
             note += f" · about {_duration(seconds)} left"
-        title = f"Sampling image {min(done + 1, total)} of {total}"
+        title = f"Sampling image {min(dealt_with + 1, total)} of {total}"
         self._strip |= {"state": "running", "title": title, "note": note, "fraction": fraction}
 
     def _on_ended(self, event: Ended) -> None:
         self.ended = True
-        done = sum(card["state"] == "done" for card in self._cards)
-        note = event.error or f"{done} of {len(self._cards)} images"
-        fraction = done / len(self._cards)
+        done, total = self._count("done"), len(self._cards)
+        note = event.error or f"{done} of {total} images{self._skipped_words()}"
+        fraction = (done + self._count("skipped")) / total
         title = _ENDINGS.get(event.state, event.state)
         self._strip |= {"state": event.state, "title": title, "note": note, "fraction": fraction}
         self._close()
+
+    def _count(self, state: str) -> int:
+        return sum(card["state"] == state for card in self._cards)
+
+    def _skipped_words(self) -> str:
+        return f" · {skipped} skipped" if (skipped := self._count("skipped")) else ""
 
     def _close(self) -> None:
         """What becomes of cards whose image was not made."""
@@ -136,18 +148,22 @@ class BoardView:
 
 
 class JobView(BoardView):
-    """The images of one request. What was not made when it ended goes."""
+    """The images of one request. What was neither made nor skipped when it ended goes.
 
-    def __init__(self, request: SamplingRequest) -> None:
+    skippable: the job's id where the visitor may skip images of it, as the board's event names it.
+    """
+
+    def __init__(self, request: SamplingRequest, skippable: str | None = None) -> None:
         seeds = range(request.seed, request.last_seed + 1, request.candidates)
-        super().__init__([empty_card(i, image_title(i, seed), request.num_steps) for i, seed in enumerate(seeds)])
+        cards = [empty_card(i, image_title(i, seed), request.num_steps) for i, seed in enumerate(seeds)]
+        super().__init__([card | {"skippable": skippable} for card in cards])
 
     def _finished_card(self, index: int, stored: StoredImage) -> Card:
         title = image_title(index, stored.generated["seed"])  # of the candidate that was kept
         return stored_card(stored, key=str(index), title=title, picture=picture_uri(Path(stored.path)))
 
     def _close(self) -> None:
-        self._cards = [card for card in self._cards if card["state"] == "done"]
+        self._cards = [card for card in self._cards if card["state"] in ("done", "skipped")]
 
 
 def _duration(seconds: float) -> str:

@@ -92,7 +92,8 @@ def _row(entry: QueueEntry, view: QueueView, key: str) -> Value:
 
 def _standing(entry: QueueEntry, view: QueueView) -> str:
     """Where a job stands, in words."""
-    done = f"{entry.done} of {entry.total} done"
+    num_made, skipped = entry.done - entry.num_skipped, f" · {entry.num_skipped} skipped" if entry.num_skipped else ""
+    done = f"{num_made} of {entry.total} done{skipped}"
     match entry.state:
         case "waiting":
             behind = f" · {done}" if entry.done else ""
@@ -103,12 +104,13 @@ def _standing(entry: QueueEntry, view: QueueView) -> str:
         case "paused":
             return f"Paused · {done}"
         case "done":
-            return f"Done · {entry.total} image{'s' if entry.total != 1 else ''}"
+            made = entry.total - entry.num_skipped
+            return f"Done · {made} image{'s' if made != 1 else ''}{skipped}"
         case "failed":
             return f"Failed · {entry.error or done}"
         case "cancelled":
-            return f"Cancelled · {entry.done} of {entry.total} kept"
-    return f"Interrupted · {entry.done} of {entry.total} kept"
+            return f"Cancelled · {num_made} of {entry.total} kept{skipped}"
+    return f"Interrupted · {num_made} of {entry.total} kept{skipped}"
 
 
 def _place(ahead: int | None) -> str:

@@ -154,6 +154,31 @@ def test_stop_ends_the_job_within_a_step_and_the_next_one_runs(page):
     expect_state(page, "Done")
 
 
+def test_the_image_that_is_drawn_is_skipped_by_keyboard_and_the_others_are_made(page):
+    generate(page, 3, steps=20)
+    first = page.locator(CARD).first
+    skip = first.get_by_role("button", name=re.compile("^Skip Image 1"))
+    expect(skip).to_be_visible()
+    assert page.locator(".df-skip:visible").count() == 1, "only the image that is drawn has one"
+    skip.focus()
+    page.keyboard.press("Enter")
+    expect(first).to_have_attribute("data-state", "skipped")
+    expect(first.locator(".df-progress-text")).to_have_text("Skipped")
+    assert page.evaluate("document.activeElement.classList.contains('df-card')"), "the focus is not lost"
+    expect(page.locator(f"{CARD}[data-state=sampling]")).to_have_count(1)
+    expect_state(page, "Done")
+    for _ in range(2):
+        states = [card.get_attribute("data-state") for card in page.locator(CARD).all()]
+        assert states == ["skipped", "done", "done"]
+        expect(first).to_contain_text("Skipped")
+        expect(page.locator("#board .df-strip-note")).to_have_text("2 of 3 images · 1 skipped")
+        expect(page.locator("#queue")).to_contain_text("Done · 2 images · 1 skipped")
+        page.reload()
+        expect_state(page, "Done")
+        expect(page.locator(CARD)).to_have_count(3)
+    assert page.locator(".df-skip:visible").count() == 0
+
+
 def test_a_refreshed_page_finds_its_job_again(page):
     generate(page, 40, steps=100)
     expect(page.locator(f"{CARD}[data-state=done]").first).to_be_visible()

@@ -4,8 +4,9 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import create_engine, inspect
+from sqlalchemy import create_engine, inspect, text
 
+from dermaflux.curation.database import downgrade, migrate
 from dermaflux.domain.errors import (
     Cancelled,
     DataNotFound,
@@ -15,7 +16,7 @@ from dermaflux.domain.errors import (
 )
 from dermaflux.domain.identifiers import new_id
 from dermaflux.domain.records import SamplingRequest
-from dermaflux.jobs import Forecast, JobQueue, JobState
+from dermaflux.jobs import SKIPPED, Forecast, JobQueue, JobState
 from dermaflux.jobs.tables import Base, JobRow
 from dermaflux.jobs.turns import WaitingJob, fair_order
 
@@ -273,7 +274,8 @@ def test_only_the_worker_that_has_a_job_can_write_it_down(queue, submit, take, w
     job = submit(total=2)
     take()
     other = queue.roll.enlist("there:2")
-    assert queue.claims.holds(job.id, worker_id) and not queue.claims.holds(job.id, other)
+    assert queue.claims.skips_asked(job.id, worker_id) is not None
+    assert queue.claims.skips_asked(job.id, other) is None
     with pytest.raises(Cancelled):
         queue.claims.add_result(job.id, other, "x")
     queue.claims.record_progress(job.id, other, 2, 1.0)
@@ -281,6 +283,79 @@ def test_only_the_worker_that_has_a_job_can_write_it_down(queue, submit, take, w
     queue.claims.give_back(job.id, other)
     left = queue.get(job.id)
     assert (left.state, left.done, left.result) == (JobState.RUNNING, 0, ())
+
+
+def test_a_wish_to_skip_is_heard_by_the_worker_and_kept_whoever_goes_on(engine, queue, submit, take, worker_id):
+    job = submit(total=3)
+    take()
+    for part in (1, 1, 0):
+        JobQueue(engine).skip(job.id, part)
+    assert queue.claims.skips_asked(job.id, worker_id) == {0, 1}
+    queue.claims.give_back(job.id, worker_id)
+    assert queue.claims.skips_asked(job.id, worker_id) is None
+    take()
+    assert queue.claims.skips_asked(job.id, worker_id) == {0, 1}
+    queue.claims.add_result(job.id, worker_id, SKIPPED)
+    queue.claims.add_result(job.id, worker_id, SKIPPED)
+    queue.claims.add_result(job.id, worker_id, "c")
+    read = queue.get(job.id)
+    assert read.result == (SKIPPED, SKIPPED, "c") and read.made == ("c",)
+
+
+def test_a_wish_to_skip_what_is_finished_or_not_there_changes_nothing(queue, submit, take, worker_id):
+    job = submit(total=2)
+    take()
+    queue.claims.add_result(job.id, worker_id, "a")
+    for part in (0, 2, -1):
+        queue.skip(job.id, part)
+    assert queue.claims.skips_asked(job.id, worker_id) == frozenset()
+    queue.cancel(job.id)
+    before = queue.get(job.id)
+    queue.skip(job.id, 1)
+    queue.retry(job.id)
+    take()
+    assert queue.claims.skips_asked(job.id, worker_id) == frozenset() and before.result == ("a",)
+
+
+def test_skipped_parts_are_dealt_with_but_say_nothing_of_the_pace(queue, take, worker_id):
+    first = queue.submit("ann", "generate", {}, 4, "nano/20")
+    take()
+    for done, item, seconds in ((1, SKIPPED, 0.0), (2, "a", 6.0), (3, SKIPPED, 0.0)):
+        queue.claims.add_result(first.id, worker_id, item)
+        read = queue.get(first.id)
+        assert read.num_skipped == (done > 1), "a result that is not counted yet is no part that was made"
+        queue.claims.record_progress(first.id, worker_id, done, seconds)
+    assert queue.promised("ann") == 1
+    assert queue.outlook(1).forecasts()[first.id] == Forecast(begins_in=0, ends_in=6)
+    nothing = queue.submit("ann", "generate", {}, 1, "flux/50")
+    take()
+    queue.claims.add_result(nothing.id, worker_id, SKIPPED)
+    queue.claims.record_progress(nothing.id, worker_id, 1, 0.5)
+    queue.submit("ann", "generate", {}, 1, "flux/50")
+    assert queue.outlook(1).waiting[0].seconds_per_part is None
+
+
+def test_going_down_and_up_keeps_what_was_skipped_but_no_mere_wish(engine, queue, submit, take, worker_id):
+    skipped, asked, plain = submit(total=3), submit(total=3), submit()
+    take()
+    queue.claims.add_result(skipped.id, worker_id, "a")
+    queue.skip(skipped.id, 1)
+    queue.claims.add_result(skipped.id, worker_id, SKIPPED)
+    queue.claims.record_progress(skipped.id, worker_id, 2, 3.0)
+    queue.claims.finish(skipped.id, worker_id, JobState.CANCELLED)
+    queue.skip(asked.id, 2)
+    before = [queue.get(job.id) for job in (skipped, asked, plain)]
+    downgrade(engine, "0009")
+    with engine.connect() as connection:
+        found = connection.execute(text("SELECT id, done, total FROM jobs ORDER BY id")).all()
+    assert [tuple(row) for row in found] == [(job.id, job.done, job.total) for job in before]
+    migrate(engine)
+    assert [queue.get(job.id) for job in (skipped, asked, plain)] == before
+    assert before[0].result == ("a", SKIPPED)
+    take()
+    assert queue.claims.skips_asked(asked.id, worker_id) == frozenset()
+    queue.skip(asked.id, 2)
+    assert queue.claims.skips_asked(asked.id, worker_id) == {2}
 
 
 def test_parts_that_are_gone_are_made_again(queue, submit, take, worker_id):

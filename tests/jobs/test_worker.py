@@ -7,6 +7,7 @@ from sqlalchemy import text
 
 from dermaflux.domain.errors import Cancelled, DataNotFound, ModelNotAvailable, StorageNotWritable
 from dermaflux.jobs import (
+    SKIPPED,
     Ended,
     Following,
     JobChannels,
@@ -269,6 +270,37 @@ def test_pausing_a_running_job_keeps_what_is_finished_and_resuming_makes_only_th
     assert results(rest) == ["image-1", "image-2"] and rest[-1].job.state is JobState.DONE
     assert handler.go.acquire(blocking=False) is False
     assert results(list(follow(job.id))) == [], "the database has them"
+
+
+def test_a_part_is_skipped_over_the_database_and_every_follower_hears_it_once(
+    engine, queue, submit, start, follow, follow_elsewhere
+):
+    at_first = threading.Event()
+
+    def handler(job, context):
+        for part in range(len(job.result), job.total):
+            at_first.set()
+            while part == 0 and 0 not in context.parts_to_skip():
+                time.sleep(0.02)
+            if part in context.parts_to_skip():
+                context.pass_over(part, job.total)
+                continue
+            context.add_result(f"image-{part}")
+            context.publish(Result(key=part, data=f"image-{part}"))
+            context.progress(part + 1, job.total)
+
+    start(generate=handler)
+    job = submit(total=3)
+    here, elsewhere = follow(job.id), follow_elsewhere(job.id)
+    assert at_first.wait(WAIT)
+    other_process = JobQueue(engine)
+    other_process.skip(job.id, 2)
+    other_process.skip(job.id, 0)
+    for events in (list(here), list(elsewhere)):
+        assert events[-1].job.state is JobState.DONE and events[-1].job.done == 3
+        assert events[-1].job.result == (SKIPPED, "image-1", SKIPPED)
+        heard = [(event.key, event.data) for event in events if isinstance(event, Result)]
+        assert len(heard) == len(set(heard)) and set(heard) <= {(0, SKIPPED), (1, "image-1"), (2, SKIPPED)}
 
 
 def test_who_comes_back_to_a_resumed_job_hears_of_what_was_finished_before(queue, submit, start, follow, until):

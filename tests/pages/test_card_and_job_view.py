@@ -15,7 +15,7 @@ from dermaflux.domain.records import (
     StoredImage,
     Verdict,
 )
-from dermaflux.services.records import Ended, Finished, Preview, Waiting
+from dermaflux.services.records import Ended, Finished, Paused, Preview, Skipped, Waiting
 from pages.components.card_view import stored_card
 from pages.components.job_view import JobView
 from pages.followed_jobs import paced
@@ -138,6 +138,10 @@ def test_previews_of_images_drawn_together_are_shown_in_turn(monkeypatch):
     assert shown[:3] == [0, 1, 2]
     assert len(shown) < len(steps) / 2
     assert max(map(shown.count, range(3))) - min(map(shown.count, range(3))) <= 1
+    skipped = Skipped(job_id="j", image_index=0)
+    rest = [replace(preview(step), image_index=index) for step in range(1, 20) for index in (1, 2)]
+    after = list(paced(iter([*steps[:3], skipped, *rest])))
+    assert skipped in after and len(after) > len(rest) / 3, "what was skipped holds up the others no more"
 
 
 def test_a_preview_is_a_small_jpeg(view):
@@ -162,6 +166,41 @@ def test_an_ended_job_keeps_what_was_finished_and_says_why_it_ended(view, stored
     assert view.ended
     assert [shown_card["image_id"] for shown_card in shown["cards"]] == ["i1"]
     assert (shown["job"]["title"], shown["job"]["note"]) == ("Failed", "No room left.")
+
+
+def test_a_skipped_image_is_dealt_with_and_its_card_stays(stored):
+    view = JobView(SamplingRequest(caption="c", spec=SPEC, num_images=3, seed=7, num_steps=3), skippable="j")
+    view.apply(preview(2))
+    assert view.value()["cards"][0]["skippable"] == "j"
+    view.apply(Skipped(job_id="j", image_index=0))
+    shown = view.value()
+    assert (shown["cards"][0]["state"], shown["cards"][0]["status"]) == ("skipped", "Skipped")
+    assert shown["cards"][0]["preview"] is None
+    assert (shown["job"]["title"], shown["job"]["note"]) == ("Sampling image 2 of 3", "0 of 3 done · 1 skipped")
+    view.apply(Finished(job_id="j", image_index=1, stored=stored, assessment=ASSESSMENT))
+    view.apply(Paused(job_id="j", done=2, total=3))
+    assert view.value()["job"]["note"] == "1 of 3 done · 1 skipped · resume it in the queue"
+    view.apply(Skipped(job_id="j", image_index=2))
+    view.apply(Ended(job_id="j", state="done"))
+    ended = view.value()
+    assert [card["state"] for card in ended["cards"]] == ["skipped", "done", "skipped"]
+    assert (ended["job"]["note"], ended["job"]["fraction"]) == ("1 of 3 images · 2 skipped", 1.0)
+
+
+def test_the_time_that_is_left_is_measured_anew_after_a_skip(monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("pages.components.job_view.time.monotonic", lambda: now[0])
+    view = JobView(SamplingRequest(caption="c", spec=SPEC, num_images=4, num_steps=10))
+
+    def step(index, step, at):
+        now[0] = at
+        view.apply(Preview(job_id="j", image_index=index, step=step, num_steps=10, image=Image.new("RGB", (8, 8))))
+
+    step(0, 1, 100.0)
+    step(0, 6, 105.0)
+    view.apply(Skipped(job_id="j", image_index=0))
+    step(1, 5, 110.0)  # half an image in five seconds: two and a half are left
+    assert view.value()["job"]["note"] == "0 of 4 done · 1 skipped · about 25 s left"
 
 
 def test_waiting_says_how_many_are_ahead(view):

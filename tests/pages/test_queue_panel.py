@@ -38,6 +38,10 @@ def test_a_place_in_line_is_said_with_the_time_that_is_likely_or_that_none_is_kn
     assert "pauses after this image" in standing(replace(MINE, state="running", is_pausing=True))
     assert standing(replace(MINE, state="failed", error="No disk.")) == "Failed · No disk."
     assert standing(replace(MINE, state="paused", done=5)) == "Paused · 5 of 8 done"
+    skips = replace(MINE, done=5, num_skipped=2)
+    assert standing(replace(skips, state="paused")) == "Paused · 3 of 8 done · 2 skipped"
+    assert standing(replace(skips, state="cancelled")) == "Cancelled · 3 of 8 kept · 2 skipped"
+    assert standing(replace(skips, state="done", done=8, num_skipped=7)) == "Done · 1 image · 7 skipped"
 
 
 @pytest.mark.parametrize(

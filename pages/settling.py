@@ -1,0 +1,31 @@
+"""A start waits for what a choice brings along: the caption of a moved slider, the settings of a chosen model.
+
+They come from the server a moment after the choice; a click in that moment would draw with what stood there before,
+or be refused over a size that the former model had. It knows no control.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import gradio as gr
+
+_LONGEST_WAIT_MS = 15_000  # of a server that does not answer; then the click goes its way
+_BEGIN = "(...values) => { window.dfUnsettled = (window.dfUnsettled || 0) + 1; return values; }"
+_END = "() => { window.dfUnsettled -= 1; }"
+_WAIT = (
+    f"async () => {{ const until = Date.now() + {_LONGEST_WAIT_MS};"
+    " while (window.dfUnsettled > 0 && Date.now() < until) await new Promise((done) => setTimeout(done, 20)); }"
+)
+_HERE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+
+
+def follow_choice(triggers: list[Any], handler: Callable[..., Any], *, inputs: Any, outputs: Any, **how: Any) -> None:
+    """Let the handler follow these events as `gr.on` does; a start that is clicked meanwhile waits for its answer."""
+    answered = gr.on(triggers, handler, inputs=inputs, outputs=outputs, js=_BEGIN, **how)
+    answered.then(None, None, None, js=_END, **_HERE)
+    answered.failure(None, None, None, js=_END, **_HERE)  # Gradio's page calls `then` only where all went well
+
+
+def when_settled(start: gr.Button) -> Any:
+    """The click on a start once every choice made before it is answered; go on with `then`."""
+    return start.click(None, None, None, js=_WAIT, **_HERE)

@@ -38,6 +38,7 @@ class GridActions:
         page: dict[str, Any] = {"seq": evt.seq, "dataset": dataset, "cards": [], "total": 0, "next": None}
         try:
             visitor = self._open(dataset, request)
+            self._services.check_words(dataset, evt.words, visitor)
             found = self._services.grid(dataset, evt.words, visitor.name, evt.after)
             own = self._services.own_verdicts(dataset, visitor.name, [image.image_id for image in found.images])
             pictures = grid_uris([Path(image.path) for image in found.images])
@@ -143,12 +144,16 @@ class GridActions:
     def _choices(self, dataset: str, visitor: Visitor) -> dict[str, Any]:
         found = self._services.grid_choices(dataset, visitor.name)
         saved = self._services.saved_filters(visitor.name)
+        boards = self._services.virtual_boards(dataset, visitor)
+        exists = self._services.open_dataset(dataset, visitor) is not None
         return {
             "me": visitor.name,
             "models": list(found.models),
             "reviewers": list(found.reviewers),
             "tags": list(found.tags),
             "filters": [{"name": one.name, "words": dict(one.words)} for one in saved],
+            "compares": exists and self._services.may_compare(dataset, visitor),
+            "boards": [{"words": dict(board.words), "number": board.number} for board in boards],
         }
 
 

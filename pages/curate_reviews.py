@@ -58,13 +58,13 @@ class ReviewPlanActions:
         visitor = visitor_of(self._services, request).require(Role.VIEWER, "look at reviews")
         if self._services.open_dataset(dataset, visitor) is None:
             return 1, False, "", {"rows": [], "empty": _NO_DATASET}, line(_NO_DATASET)
-        plan = self._services.review_plan(dataset)
+        plan, compares = self._services.review_plan(dataset), self._services.may_compare(dataset, visitor)
         return (
             plan.reviewers_per_image,
             plan.blinded,
-            _agreement(self._services.agreement(dataset)) if self._may_compare(visitor, dataset) else "",
+            _agreement(self._services.agreement(dataset)) if compares else "",
             self._disputes(visitor, dataset),
-            line(_waiting(self._services.num_disputes(dataset))),
+            line(_waiting(self._services.num_disputes(dataset)) if compares else ""),
         )
 
     @in_words
@@ -89,10 +89,6 @@ class ReviewPlanActions:
             return gr.skip(), line("Settled. Undo in the grid takes it back.")
         except DermaFluxError as error:
             return gr.HTML(refused={"key": evt.key, "number": secrets.token_hex(4)}), line(str(error))
-
-    def _may_compare(self, visitor: Visitor, dataset: str) -> bool:
-        """In a blinded dataset figures on few images would say what others said; curators may see them."""
-        return visitor.role.includes(Role.CURATOR) or not self._services.review_plan(dataset).blinded
 
     def _disputes(self, visitor: Visitor, dataset: str) -> dict[str, Any]:
         if not visitor.role.includes(Role.CURATOR):

@@ -4,6 +4,7 @@ Verdicts and pages are not queued, which halves their time; so a refusal goes to
 """
 
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -142,17 +143,17 @@ class GridActions:
         return visitor
 
     def _choices(self, dataset: str, visitor: Visitor) -> dict[str, Any]:
+        asked_at = time.time()  # of two answers the grid keeps the one that was asked for last
         found = self._services.grid_choices(dataset, visitor.name)
         saved = self._services.saved_filters(visitor.name)
         boards = self._services.virtual_boards(dataset, visitor)
-        exists = self._services.open_dataset(dataset, visitor) is not None
         return {
+            "asked_at": asked_at,
             "me": visitor.name,
             "models": list(found.models),
             "reviewers": list(found.reviewers),
             "tags": list(found.tags),
             "filters": [{"name": one.name, "words": dict(one.words)} for one in saved],
-            "compares": exists and self._services.may_compare(dataset, visitor),
             "boards": [{"words": dict(board.words), "number": board.number} for board in boards],
         }
 

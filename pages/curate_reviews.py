@@ -34,7 +34,7 @@ def reviews_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> Non
                            scale=0, min_width=150)  # fmt: skip
         blinded = gr.Checkbox(False, label=_BLINDED, elem_id="plan-blinded", scale=0, min_width=380)
         save = gr.Button("Set plan", elem_id="plan-save", scale=0, min_width=100)
-        back = gr.Button("Give my images back", elem_id="plan-give-back", scale=0, min_width=160)
+        back = gr.Button("Give my images back", elem_id="plan-give-back", scale=0, min_width=190)
         note = plain_html("", elem_id="plan-note")
     agreement = plain_html("", elem_id="agreement")
     plain_html('<h3 class="cu-heading">Disputes</h3>')
@@ -99,6 +99,8 @@ class ReviewPlanActions:
 
 
 def _waiting(number: int) -> str:
+    if number == 1:
+        return "One dispute waits for a settlement."
     return f"{number:,} disputes wait for a settlement." if number else ""
 
 

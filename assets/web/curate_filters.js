@@ -203,8 +203,8 @@ function filterPanel(side, search, order, onChange) {
       const own = Object.fromEntries((choices.reviewers || []).map((name) => [name, name === choices.me ? `${name} (you)` : name]));
       const keep = (name, known) => options(fields[name], known, fields[name].value);
       keep('reviewer', { '': 'All reviewers together', [choices.me]: `${choices.me} (you)`, ...own });
-      // Where the reviewers of a blinded review agree is for curators.
-      fields.reviewers_agree.parentNode.hidden = !choices.compares;
+      // Who may not see where reviewers agree has no such board either.
+      fields.reviewers_agree.parentNode.hidden = !choices.boards.some((board) => key_in(board.words, 'reviewers_agree'));
       keep('model', { '': 'Any', ...Object.fromEntries((choices.models || []).map((name) => [name, name])) });
       options(saved, { '': 'Choose …', ...Object.fromEntries((choices.filters || []).map((one) => [one.name, one.name])) }, saved.value);
     },

@@ -37,8 +37,11 @@ function deedOf(key, event) {
   return true;
 }
 
+// The answer about the dataset before may come last.
+let offered = 0;
 function offer() {
-  if (!props.choices) return;
+  if (!props.choices || props.choices.asked_at < offered) return;
+  offered = props.choices.asked_at;
   filters.offer(props.choices);
   boards.offer(props.choices.boards);
   paintChips();

@@ -16,6 +16,8 @@ from dermaflux.services.browsing import Browsing
 from dermaflux.services.filtering import UNDECIDED, Words
 from dermaflux.services.reviewing import Reviewing
 
+_COMPARES = "reviewers_agree"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VirtualBoard:
@@ -48,9 +50,6 @@ class Boarding(Browsing, Reviewing):
         While a review is blinded such figures would say what the others said, and sway who still judges.
         """
         return visitor.role.includes(Role.CURATOR) or not self.review_plan(dataset).blinded
-
-
-_COMPARES = "reviewers_agree"
 
 
 def _boards(counts: BoardCounts) -> Iterator[VirtualBoard]:

@@ -245,7 +245,7 @@ def test_two_reviewers_agree_by_known_figures_and_a_dispute_is_settled(visit, se
     expect(dark.locator("#plan-number input")).to_have_value("2")
     expect(dark.locator("#plan-blinded").get_by_role("checkbox")).to_be_checked()
     expect(dark.locator("#agreement table")).to_have_count(0)
-    expect(dark.locator("#plan-note")).not_to_contain_text("disputes")
+    expect(dark.locator("#plan-note")).not_to_contain_text("dispute")
 
 
 def test_a_plan_is_set_and_hands_out_what_is_left(visit, services):

@@ -218,6 +218,7 @@ def _measure_pages(store: CurationStore) -> None:
         ),
         "words in the caption": lambda: store.page("large", ImageFilter(text="jagged melanoma")),
         "the classifier disagrees": lambda: store.page("large", ImageFilter(agrees=False)),
+        "reviewers disagree": lambda: store.page("large", ImageFilter(reviewers_agree=False)),
         **{
             f"sorted, {order}": lambda order=order: store.page("large", ImageFilter(order=order))
             for order in Order
@@ -227,6 +228,7 @@ def _measure_pages(store: CurationStore) -> None:
     for label, query in queries.items():
         line(f"page of 120: {label}", timed(query))
     line("counts of a dataset", timed(lambda: store.counts("large")))
+    line("counts of its virtual boards", timed(lambda: store.board_counts("large", "first reviewer", compared=True)))
 
 
 def _measure_files(store: CurationStore, folder: Path, number: int, size_px: int) -> None:

@@ -88,9 +88,11 @@ def _measure(store: CurationStore) -> None:
         "all": ImageFilter(viewer="reviewer 0"),
         "undecided": ImageFilter(viewer="reviewer 0", undecided=True),
         "accepted": ImageFilter(viewer="reviewer 0", verdict=Verdict.ACCEPT),
+        "reviewers disagree": ImageFilter(viewer="reviewer 0", reviewers_agree=False),
     }.items():
         line(f"blinded page of 120: {label}", timed(lambda shown=filters: store.page(DATASET, shown)))
     line("blinded counts", timed(lambda: store.counts(DATASET, viewer="reviewer 0")))
+    line("counts of virtual boards", timed(lambda: store.board_counts(DATASET, "reviewer 0", compared=True)))
 
 
 def _assign_anew(store: CurationStore, reviewer: str) -> None:

@@ -37,7 +37,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> gr.HTML:
         with gr.Tab("Reviews", id="reviews") as reviews_tab:
             reviews_view(services, dataset, reviews_tab)
         with gr.Tab("Boards", id="boards") as boards_tab:
-            boards_view(services, dataset, boards_tab)
+            boards_view(services, dataset, boards_tab, views)
     wire_grid(actions, grid, dataset, counts)
     wire_picker(services, dataset, app, tab)
     gr.on([tab.select, grid_tab.select], actions.show, dataset, grid, **IN_WORDS)

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 
 from dermaflux.domain.roles import Role, Visitor
-from pages.components.web import plain_html
-from pages.page import IN_WORDS, LATEST, in_words, visitor_of
+from pages.components.web import plain_html, read_web
+from pages.page import IN_WORDS, LATEST, in_words, visitor_in, visitor_of
 from pages.probe_panel import line
 
 if TYPE_CHECKING:
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 _PRIVATE = "Private to me"
 
 
-def boards_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> None:
+def boards_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab, views: gr.Tabs) -> None:
     """Lay out the view in the current Blocks context and wire it; `dataset` is the picker of the whole tab."""
     actions = BoardActions(services)
-    table = plain_html("", elem_id="boards")
+    table = plain_html("", elem_id="boards", js_on_load=read_web("board_table.js"))
     plain_html('<h3 class="cu-heading">The chosen dataset</h3>')
     with gr.Row(elem_classes="cu-line"):
         name = gr.Textbox(label="Name", max_length=64, elem_id="board-name", scale=1, min_width=160)
@@ -38,6 +38,7 @@ def boards_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> None
     note = plain_html("", elem_id="board-note")
     fields = [table, name, about, private, archive]
     gr.on([tab.select, dataset.change], actions.show, dataset, fields, **LATEST)
+    table.chosen(actions.open, None, [dataset, views], **IN_WORDS)
     save.click(actions.save, [dataset, name, about, private], [dataset, *fields, note], **IN_WORDS)
     archive.click(actions.archive, dataset, [dataset, *fields, note], **IN_WORDS)
     create.click(
@@ -56,6 +57,12 @@ class BoardActions:
         """The table of datasets and the fields of the chosen one."""
         visitor = visitor_of(self._services, request).require(Role.VIEWER, "look at datasets")
         return self._fields(visitor, dataset)
+
+    @in_words
+    def open(self, evt: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
+        """The picker on a dataset of the table, and its images in sight."""
+        visitor = visitor_in(self._services, request, evt.name, Role.VIEWER, "look at datasets")
+        return self._picker(visitor, evt.name), gr.Tabs(selected="grid")
 
     @in_words
     def save(self, dataset: str, name: str, about: str, private: bool, request: gr.Request) -> tuple[Any, ...]:
@@ -83,8 +90,10 @@ class BoardActions:
         return (*self._all(visitor, made.name, f"{made.name} is made."), "", "")
 
     def _all(self, visitor: Visitor, dataset: str, words: str) -> tuple[Any, ...]:
-        names = sorted({*self._services.dataset_names(visitor), dataset})
-        return gr.Dropdown(choices=names, value=dataset), *self._fields(visitor, dataset), line(words)
+        return self._picker(visitor, dataset), *self._fields(visitor, dataset), line(words)
+
+    def _picker(self, visitor: Visitor, dataset: str) -> gr.Dropdown:
+        return gr.Dropdown(choices=sorted({*self._services.dataset_names(visitor), dataset}), value=dataset)
 
     def _fields(self, visitor: Visitor, dataset: str) -> tuple[Any, ...]:
         found = self._services.open_dataset(dataset, visitor)
@@ -111,4 +120,6 @@ def _row(dataset: "Dataset", visitor: Visitor) -> str:
     owner = f"{dataset.owner} (you)" if dataset.owner == visitor.name else dataset.owner or "nobody"
     seen = ("private" if dataset.private else "shared") + (", archived" if dataset.archived else "")
     cells = (owner, seen, dataset.created_at[:10], dataset.description)
-    return f"<tr><th>{html.escape(dataset.name)}</th>{''.join(f'<td>{html.escape(c)}</td>' for c in cells)}</tr>"
+    name = html.escape(dataset.name)
+    opens = f'<button type="button" class="cu-open" data-name="{name}" title="Show it in the grid">{name}</button>'
+    return f"<tr><th>{opens}</th>{''.join(f'<td>{html.escape(c)}</td>' for c in cells)}</tr>"

@@ -4,6 +4,7 @@ Verdicts and pages are not queued, which halves their time; so a refusal goes to
 """
 
 import itertools
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,6 +39,7 @@ class GridActions:
         page: dict[str, Any] = {"seq": evt.seq, "dataset": dataset, "cards": [], "total": 0, "next": None}
         try:
             visitor = self._open(dataset, request)
+            self._services.check_words(dataset, evt.words, visitor)
             found = self._services.grid(dataset, evt.words, visitor.name, evt.after)
             own = self._services.own_verdicts(dataset, visitor.name, [image.image_id for image in found.images])
             pictures = grid_uris([Path(image.path) for image in found.images])
@@ -141,14 +143,18 @@ class GridActions:
         return visitor
 
     def _choices(self, dataset: str, visitor: Visitor) -> dict[str, Any]:
+        asked_at = time.time()  # of two answers the grid keeps the one that was asked for last
         found = self._services.grid_choices(dataset, visitor.name)
         saved = self._services.saved_filters(visitor.name)
+        boards = self._services.virtual_boards(dataset, visitor)
         return {
+            "asked_at": asked_at,
             "me": visitor.name,
             "models": list(found.models),
             "reviewers": list(found.reviewers),
             "tags": list(found.tags),
             "filters": [{"name": one.name, "words": dict(one.words)} for one in saved],
+            "boards": [{"words": dict(board.words), "number": board.number} for board in boards],
         }
 
 

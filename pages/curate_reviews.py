@@ -34,7 +34,7 @@ def reviews_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> Non
                            scale=0, min_width=150)  # fmt: skip
         blinded = gr.Checkbox(False, label=_BLINDED, elem_id="plan-blinded", scale=0, min_width=380)
         save = gr.Button("Set plan", elem_id="plan-save", scale=0, min_width=100)
-        back = gr.Button("Give my images back", elem_id="plan-give-back", scale=0, min_width=160)
+        back = gr.Button("Give my images back", elem_id="plan-give-back", scale=0, min_width=190)
         note = plain_html("", elem_id="plan-note")
     agreement = plain_html("", elem_id="agreement")
     plain_html('<h3 class="cu-heading">Disputes</h3>')
@@ -58,13 +58,13 @@ class ReviewPlanActions:
         visitor = visitor_of(self._services, request).require(Role.VIEWER, "look at reviews")
         if self._services.open_dataset(dataset, visitor) is None:
             return 1, False, "", {"rows": [], "empty": _NO_DATASET}, line(_NO_DATASET)
-        plan = self._services.review_plan(dataset)
+        plan, compares = self._services.review_plan(dataset), self._services.may_compare(dataset, visitor)
         return (
             plan.reviewers_per_image,
             plan.blinded,
-            _agreement(self._services.agreement(dataset)) if self._may_compare(visitor, dataset) else "",
+            _agreement(self._services.agreement(dataset)) if compares else "",
             self._disputes(visitor, dataset),
-            line(_waiting(self._services.num_disputes(dataset))),
+            line(_waiting(self._services.num_disputes(dataset)) if compares else ""),
         )
 
     @in_words
@@ -90,10 +90,6 @@ class ReviewPlanActions:
         except DermaFluxError as error:
             return gr.HTML(refused={"key": evt.key, "number": secrets.token_hex(4)}), line(str(error))
 
-    def _may_compare(self, visitor: Visitor, dataset: str) -> bool:
-        """In a blinded dataset figures on few images would say what others said; curators may see them."""
-        return visitor.role.includes(Role.CURATOR) or not self._services.review_plan(dataset).blinded
-
     def _disputes(self, visitor: Visitor, dataset: str) -> dict[str, Any]:
         if not visitor.role.includes(Role.CURATOR):
             return {"rows": [], "empty": "Disputes are settled by curators."}
@@ -103,6 +99,8 @@ class ReviewPlanActions:
 
 
 def _waiting(number: int) -> str:
+    if number == 1:
+        return "One dispute waits for a settlement."
     return f"{number:,} disputes wait for a settlement." if number else ""
 
 

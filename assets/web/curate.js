@@ -1,5 +1,5 @@
-// The grid of curation: cards, focus, selection, verdicts. Runs after card.js, curate_filters.js and
-// curate_outbox.js in the same scope; element, props, trigger and watch come from gr.HTML.
+// The grid of curation: cards, focus, selection, verdicts. Runs after card.js, curate_filters.js, curate_boards.js
+// and curate_outbox.js in the same scope; element, props, trigger and watch come from gr.HTML.
 // Events to Python: 'asked', 'sent', 'opened', 'saved', 'unsaved', 'assigned', 'settled'.
 
 const root = element.querySelector('.cu');
@@ -24,6 +24,8 @@ let settling = null;
 const latest = new Map();     // image id -> what the server last acknowledged in this dataset
 
 const filters = filterPanel(find('.cu-side'), find('.cu-search'), find('.cu-order'), () => ask([null]));
+const boards = boardList(find('.cu-virtual'), filters);
+const paintChips = chipRow(find('.cu-chips'), filters, boards);
 const outbox = newOutbox({
   versionOf: (id) => (byId.has(id) ? byId.get(id).version : null),
   onStored(states, undone) {
@@ -129,7 +131,6 @@ function receive() {
   find('.cu-later').disabled = !value.next;
   root.dataset.busy = '';
   root.dataset.dataset = value.dataset || '';
-  paintChips();
   paintDeeds();
   if (held && cards.length) nodes.get(cards[current].id).focus({ preventScroll: true });
 }
@@ -140,17 +141,6 @@ function newest(card) {
   return known && known.version > card.version ? { ...card, ...known } : card;
 }
 
-function paintChips() {
-  const found = filters.chips();
-  const box = find('.cu-chips');
-  box.replaceChildren(...found.map(([text, remove]) => {
-    const node = button('cu-chip', text, `Remove the filter ${text}`, remove);
-    node.append(el('span', '', '×'));
-    return node;
-  }));
-  if (found.length > 1) box.append(button('cu-chip is-all', 'Clear all', 'Remove every filter', () => filters.clear()));
-}
-
 // Drafts stay: a rating that was not stored yet is kept for when its image is shown again.
 // Staying: the same page again, under the reviewer's hands; the current card and the selection are kept.
 function ask(to, stays = false) {
@@ -158,6 +148,7 @@ function ask(to, stays = false) {
   asked += 1;
   staying = stays;
   root.dataset.busy = 'yes';
+  paintChips();
   trigger('asked', { seq: asked, words: filters.words(), after: trail[trail.length - 1] });
 }
 

@@ -16,11 +16,12 @@ const ORDERS = { newest: 'Newest', oldest: 'Oldest', 'most malignant': 'P(malign
 const SELECTS = {
   verdict: ['Verdict', { '': 'All', undecided: 'To review', accept: 'Accepted', reject: 'Rejected', unsure: 'Unsure' }],
   reviewer: ['Whose verdict', { '': 'All reviewers together' }],
+  reviewers_agree: ['Reviewers of one image', { '': 'Any', true: 'Agree', false: 'Disagree' }],
   agrees: ['Classifier and request', { '': 'Any', true: 'Agree', false: 'Disagree' }],
   memorised: ['Copies of training images', { '': 'Any', true: 'Flagged as copies', false: 'Checked, no copy' }],
   model: ['Model', { '': 'Any' }],
 };
-const FLAGS = ['agrees', 'memorised'];
+const FLAGS = ['agrees', 'reviewers_agree', 'memorised'];
 
 function filterPanel(side, search, order, onChange) {
   const fields = {};
@@ -98,7 +99,7 @@ function filterPanel(side, search, order, onChange) {
   savedRow.append(saveName, save, forget);
   side.append(
     section('Saved filters', labelled('Use', saved), savedRow),
-    section('Verdict', select('verdict'), select('reviewer')),
+    section('Verdict', select('verdict'), select('reviewer'), select('reviewers_agree')),
     section('Diagnosis requested', checks('diagnoses', DIAGNOSES)),
     ...RANGES.map(([title, rows]) => section(title, ...rows.map(range), ...(title === 'Classifier' ? [select('agrees')] : []))),
     section('Skin tone requested', checks('skin_tones', TONES)),
@@ -143,10 +144,16 @@ function filterPanel(side, search, order, onChange) {
     picked = said.image_ids || null;
   }
 
-  function chips() {
+  function change(said) {
+    put(said);
+    onChange();
+  }
+
+  // One chip each of what is filtered, but for some words: its text, and what takes it away.
+  function chips(passed = []) {
     const said = words();
     const found = [];
-    const chip = (text, without) => found.push([text, without]);
+    const chip = (text, without) => { if (!passed.includes(Object.keys(without)[0])) found.push([text, without]); };
     for (const [name, [text, known]] of Object.entries(SELECTS)) if (key_in(said, name)) {
       chip(`${text}: ${known[String(said[name])] || said[name]}`, { [name]: undefined });
     }
@@ -164,9 +171,7 @@ function filterPanel(side, search, order, onChange) {
     }
     if (picked) chip(`${pickedName || 'Picked'}: ${picked.length}`, { image_ids: undefined });
     return found.map(([text, without]) => [text, () => {
-      const rest = Object.fromEntries(Object.entries({ ...said, ...without }).filter(([, value]) => value !== undefined && value.length !== 0));
-      put(rest);
-      onChange();
+      change(Object.fromEntries(Object.entries({ ...said, ...without }).filter(([, value]) => value !== undefined && value.length !== 0)));
     }]);
   }
 
@@ -186,11 +191,20 @@ function filterPanel(side, search, order, onChange) {
   return {
     words, put, chips,
     pick(ids, name) { picked = ids; pickedName = name; onChange(); },
-    clear() { put({}); onChange(); },
+    clear() { change({}); },
+    // These words alone, sorted as before where that can be.
+    use(said) {
+      const sorted = said.verdict === 'undecided' && order.value.endsWith('realistic') ? {} : { order: order.value };
+      saved.value = '';
+      change({ ...said, ...sorted });
+    },
+    leave(said) { change(Object.fromEntries(Object.entries(words()).filter(([name]) => !key_in(said, name)))); },
     offer(choices) {
       const own = Object.fromEntries((choices.reviewers || []).map((name) => [name, name === choices.me ? `${name} (you)` : name]));
       const keep = (name, known) => options(fields[name], known, fields[name].value);
       keep('reviewer', { '': 'All reviewers together', [choices.me]: `${choices.me} (you)`, ...own });
+      // Who may not see where reviewers agree has no such board either.
+      fields.reviewers_agree.parentNode.hidden = !choices.boards.some((board) => key_in(board.words, 'reviewers_agree'));
       keep('model', { '': 'Any', ...Object.fromEntries((choices.models || []).map((name) => [name, name])) });
       options(saved, { '': 'Choose …', ...Object.fromEntries((choices.filters || []).map((one) => [one.name, one.name])) }, saved.value);
     },

@@ -37,6 +37,16 @@ function deedOf(key, event) {
   return true;
 }
 
+// The answer about the dataset before may come last.
+let offered = 0;
+function offer() {
+  if (!props.choices || props.choices.asked_at < offered) return;
+  offered = props.choices.asked_at;
+  filters.offer(props.choices);
+  boards.offer(props.choices.boards);
+  paintChips();
+}
+
 document.addEventListener('keydown', onGridKey);
 find('.cu-later').addEventListener('click', () => page(1));
 find('.cu-earlier').addEventListener('click', () => page(-1));
@@ -61,7 +71,7 @@ find('.cu-tags-cancel').addEventListener('click', () => dialogs.tags.close());
 watch('value', receive);
 watch('acks', () => { if (props.acks) { take(props.acks.current || {}); outbox.answered(props.acks); } });
 watch('facts', receiveFacts);
-watch('choices', () => { if (props.choices) filters.offer(props.choices); });
+watch('choices', offer);
 // Another dataset, or something may have changed elsewhere: the same question again.
 watch('refresh', () => {
   const other = !props.value || props.refresh.dataset !== props.value.dataset;
@@ -70,6 +80,6 @@ watch('refresh', () => {
 });
 watch('picked', () => { if (props.picked) filters.pick(props.picked.ids, props.picked.name); });
 if (window.matchMedia('(max-width: 900px)').matches) find('.cu-side-toggle').click();
-if (props.choices) filters.offer(props.choices);
+offer();
 receive();
 ask([null]);

@@ -1,10 +1,33 @@
-"""Finds the images that enough reviewers have judged without agreeing, and that nobody has settled. It settles none."""
+"""Finds the images on which reviewers agree or not, and those disputes that nobody has settled. It settles none."""
 
 from sqlalchemy import Select, func, select
 from sqlalchemy.orm import Session
 
-from dermaflux.curation.tables import AdjudicationRow, CurrentDecisionRow, DecisionRow
+from dermaflux.curation.tables import (
+    AdjudicationRow,
+    CurrentDecisionRow,
+    DecisionRow,
+    ImageVerdictRow,
+)
 from dermaflux.domain.errors import InvalidRequest
+
+
+def compared(dataset_id: str, num_reviewers: int, *, agree: bool) -> Select[str]:
+    """The ids of the images that so many reviewers or more have given one verdict (agree) or several, settled or not.
+
+    At least two reviewers, whatever the number: one alone is not compared.
+    """
+    several = select(ImageVerdictRow.image_id).where(
+        ImageVerdictRow.dataset_id == dataset_id, ImageVerdictRow.num_reviewers >= max(num_reviewers, 2)
+    )
+    lowest, highest = func.min(CurrentDecisionRow.verdict), func.max(CurrentDecisionRow.verdict)
+    # A list, not a join or a look-up an image, for which SQLite walks through all verdicts of the dataset each time.
+    return (
+        select(CurrentDecisionRow.image_id)
+        .where(CurrentDecisionRow.dataset_id == dataset_id, CurrentDecisionRow.image_id.in_(several))
+        .group_by(CurrentDecisionRow.image_id)
+        .having(lowest == highest if agree else lowest < highest)
+    )
 
 
 def open_disputes(dataset_id: str, num_reviewers: int) -> Select[str]:

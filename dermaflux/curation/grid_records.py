@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from dermaflux.curation.records import Decision
+from dermaflux.curation.records import Decision, VerdictCounts
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.domain.records import Verdict
 
@@ -62,3 +62,16 @@ class CellCount:
     skin_tone: str | None
     verdict: Verdict | None
     number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardCounts:
+    """How many images stand on each virtual board of a dataset. `diagnoses`: by the one requested, those that occur.
+
+    reviewers_disagree None: that was not asked for.
+    """
+
+    verdicts: VerdictCounts
+    diagnoses: Mapping[str, int]
+    classifier_disagrees: int
+    reviewers_disagree: int | None

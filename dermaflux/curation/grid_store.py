@@ -1,4 +1,4 @@
-"""The part of the store behind the grid: ids of a filter, own verdicts, choices, saved filters, counts of cells.
+"""The part of the store behind the grid: ids of a filter, own verdicts, choices, saved filters, counts for boards.
 
 Short transactions, one a call; records cross the border, ORM objects never do. It makes no decision.
 """
@@ -15,13 +15,14 @@ from dermaflux.curation import lookups, paging, queries, visibility
 from dermaflux.curation.grid_records import (
     MAX_FILTER_NAME_CHARS,
     MAX_SAVED_FILTERS,
+    BoardCounts,
     CellCount,
     GridChoices,
     OwnVerdict,
     SavedFilter,
 )
 from dermaflux.curation.image_store import ImageStore
-from dermaflux.curation.records import ImageFilter
+from dermaflux.curation.records import ImageFilter, VerdictCounts
 from dermaflux.curation.retention import parts
 from dermaflux.curation.tables import (
     CurrentDecisionRow,
@@ -139,6 +140,31 @@ class GridStore(ImageStore):
         with self._read() as session:
             found = session.execute(select(pair.first_id, pair.second_id)).all()
         return frozenset((a, b) for a, b in found if a in wanted and b in wanted)
+
+    def board_counts(self, dataset: str | None, viewer: str, *, compared: bool) -> BoardCounts:
+        """How many images the filters of the virtual boards let pass, as far as a viewer may see it, as of one moment.
+
+        compared: also on how many reviewers disagree. Without a dataset nobody has judged anything.
+        """
+        with self._read() as session:
+            made = session.execute(queries.diagnosis_counts()).all()
+            verdicts: dict[str, int] = {}
+            disagreeing = 0
+            if dataset is not None:
+                dataset_id = lookups.dataset_row(session, dataset).id
+                scope = queries.scope_of(dataset_id, None, visibility.view_of(session, dataset_id, viewer))
+                verdicts = {row.verdict: row.number for row in session.execute(queries.verdict_counts(scope))}
+                if compared:
+                    disagreeing = session.scalar(queries.number_of(ImageFilter(reviewers_agree=False), scope)) or 0
+        diagnoses: Counter[str] = Counter()
+        for row in made:
+            diagnoses[row.diagnosis] += row.number
+        return BoardCounts(
+            verdicts=VerdictCounts(**verdicts, undecided=diagnoses.total() - sum(verdicts.values())),
+            diagnoses={name: number for name, number in diagnoses.items() if name is not None},
+            classifier_disagrees=sum(row.number for row in made if row.agrees is False),
+            reviewers_disagree=disagreeing if compared else None,
+        )
 
     def cell_counts(self, dataset: str | None, attribute: str, viewer: str) -> tuple[CellCount, ...]:
         """Images by diagnosis, measured value of an attribute, requested skin tone and standing in a dataset.

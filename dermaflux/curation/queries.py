@@ -10,6 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Float, Select, cast, func, select, true, union_all
 
+from dermaflux.curation import disputes
 from dermaflux.curation.records import ImageFilter, Order
 from dermaflux.curation.tables import CurrentDecisionRow, ImageRow, ImageVerdictRow
 from dermaflux.curation.text_search import holds_word
@@ -32,29 +33,35 @@ _EXACT = ("memorised", "agrees", "model", "job_id")
 
 @dataclass(frozen=True, slots=True)
 class VerdictScope:
-    """Whose verdicts count: columns image_id and verdict, and the condition that picks their rows."""
+    """Whose verdicts count: columns image_id and verdict, and the condition that picks their rows.
+
+    compared_from: how many reviewers must have judged an image before the viewer may know whether they agree.
+    """
 
     columns: Any
     condition: ColumnElement[bool]
+    dataset_id: str
+    compared_from: int
 
 
 def scope_of(dataset_id: str, reviewer: str | None, view: Blinded | None) -> VerdictScope:
     """The verdicts of one reviewer in a dataset, or of all together, as far as the viewer may see them."""
+    compared_from = view.reviewers_per_image if view is not None else 2
     if reviewer is None:
         if view is not None:
-            return _shown_to(view)
-        return VerdictScope(ImageVerdictRow, ImageVerdictRow.dataset_id == dataset_id)
+            return VerdictScope(_shown_to(view), true(), dataset_id, compared_from)
+        return VerdictScope(ImageVerdictRow, ImageVerdictRow.dataset_id == dataset_id, dataset_id, compared_from)
     own = (CurrentDecisionRow.dataset_id == dataset_id) & (CurrentDecisionRow.reviewer == reviewer)
     if view is not None and view.viewer != reviewer:
         own &= _is_complete(view)
-    return VerdictScope(CurrentDecisionRow, own)
+    return VerdictScope(CurrentDecisionRow, own, dataset_id, compared_from)
 
 
 def passing(filters: ImageFilter, scope: VerdictScope | None) -> Select[str]:
     """The ids of the images that pass, unsorted. Raises InvalidRequest for a filter that cannot be."""
-    conditions = _image_conditions(filters)
+    conditions = _conditions(filters, scope)
     if scope is None:
-        if filters.verdict or filters.undecided or filters.reviewer or filters.order.by_realism:
+        if filters.asks_for_verdicts or filters.undecided or filters.reviewer:
             raise InvalidRequest("Verdicts belong to a dataset. Choose one to filter by verdict, reviewer or realism.")
         return select(ImageRow.id).where(*conditions)
     said = scope.columns
@@ -79,7 +86,7 @@ def number_of(filters: ImageFilter, scope: VerdictScope | None) -> Select[int]:
     """
     if scope is None or not filters.undecided or filters.verdict is not None:
         return _count_of(passing(filters, scope))
-    conditions = _image_conditions(filters)
+    conditions = _conditions(filters, scope)
     decided = select(scope.columns.image_id).where(scope.condition)
     if conditions:
         decided = decided.join(ImageRow, ImageRow.id == scope.columns.image_id).where(*conditions)
@@ -99,6 +106,12 @@ def verdict_counts(scope: VerdictScope) -> Select:
     return select(verdict, func.count().label("number")).where(scope.condition).group_by(verdict)
 
 
+def diagnosis_counts() -> Select:
+    """(requested diagnosis, whether the classifier is on its side, number of images)."""
+    by = (ImageRow.diagnosis, ImageRow.agrees)
+    return select(*by, func.count().label("number")).group_by(*by)
+
+
 def accepted(dataset_id: str) -> Select[str]:
     """The ids of the images accepted by all together, by content hash: an order that outlives the database."""
     return (
@@ -109,7 +122,7 @@ def accepted(dataset_id: str) -> Select[str]:
     )
 
 
-def _shown_to(view: Blinded) -> VerdictScope:
+def _shown_to(view: Blinded) -> Any:
     """The common verdict where enough reviewers have judged, elsewhere the viewer's own."""
     said = ImageVerdictRow
     common = select(said.image_id, said.verdict, said.realism).where(complete(view))
@@ -130,7 +143,7 @@ def _shown_to(view: Blinded) -> VerdictScope:
             CurrentDecisionRow.reviewer == view.viewer,
         )
     )
-    return VerdictScope(union_all(common, own).subquery("shown").c, true())
+    return union_all(common, own).subquery("shown").c
 
 
 def _is_complete(view: Blinded) -> ColumnElement[bool]:
@@ -138,6 +151,14 @@ def _is_complete(view: Blinded) -> ColumnElement[bool]:
         complete(view), ImageVerdictRow.image_id == CurrentDecisionRow.image_id
     )
     return judged.exists()
+
+
+def _conditions(filters: ImageFilter, scope: VerdictScope | None) -> list[ColumnElement[bool]]:
+    conditions = _image_conditions(filters)
+    if scope is not None and filters.reviewers_agree is not None:
+        found = disputes.compared(scope.dataset_id, scope.compared_from, agree=filters.reviewers_agree)
+        conditions.append(ImageRow.id.in_(found))
+    return conditions
 
 
 def _image_conditions(filters: ImageFilter) -> list[ColumnElement[bool]]:

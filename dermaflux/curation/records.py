@@ -142,7 +142,8 @@ class ImageFilter:
     With `reviewer` the verdicts are that reviewer's own, otherwise what all reviewers agree on. `viewer` is who looks:
     in a blinded dataset others' verdicts on an image are hidden from him until enough are in.
     asymmetry 0..2, border 0..8 and skin_tones are the requested values; measured_* what was found. agrees: whether the
-    classifier is on the requested side. made_from and made_until are days in UTC, both included. `image_ids` picks
+    classifier is on the requested side; reviewers_agree: whether the two or more who have judged an image gave it one
+    verdict, settled or not. made_from and made_until are days in UTC, both included. `image_ids` picks
     from these images only.
     """
 
@@ -160,6 +161,7 @@ class ImageFilter:
     malignant_probability: tuple[float, float] | None = None
     memorised: bool | None = None
     agrees: bool | None = None
+    reviewers_agree: bool | None = None
     skin_tones: tuple[SkinTone, ...] = ()
     made_from: date | None = None
     made_until: date | None = None
@@ -183,6 +185,11 @@ class ImageFilter:
             put(self, "verdict", choice("verdict", self.verdict, Verdict))
             if self.undecided:
                 raise InvalidRequest("A filter cannot ask for a verdict and for undecided images. Drop one.")
+
+    @property
+    def asks_for_verdicts(self) -> bool:
+        """Whether only images pass that somebody has judged."""
+        return self.verdict is not None or self.reviewers_agree is not None or self.order.by_realism
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

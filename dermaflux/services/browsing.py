@@ -4,10 +4,11 @@ Its callers have asked `sharing` whether the visitor may open the dataset.
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from dermaflux.curation.grid_records import GridChoices, OwnVerdict, SavedFilter
-from dermaflux.curation.records import DecisionRequest, ImagePage, checked_dataset_name
+from dermaflux.curation.records import DecisionRequest, ImageFilter, ImagePage, checked_dataset_name
 from dermaflux.domain.errors import DermaFluxError
 from dermaflux.domain.lesion import choice
 from dermaflux.domain.records import StoredImage, Verdict
@@ -23,12 +24,18 @@ class Browsing(Sharing):
     def grid(
         self, dataset: str, words: Words, viewer: str, after: str | None = None, limit: int = PAGE_SIZE
     ) -> ImagePage:
-        """A page of stored images with the verdicts of a dataset (of none, while it has not been made)."""
-        return self._store().page(self._existing(dataset), image_filter(words, viewer), after=after, limit=limit)
+        """A page of stored images with the verdicts of a dataset; while it has not been made, nobody has judged any."""
+        name, filters = self._existing(dataset), image_filter(words, viewer)
+        if name is None and filters.asks_for_verdicts:
+            return ImagePage(images=(), total=0, next_after=None)
+        return self._store().page(name, filters if name else _unjudged(filters), after=after, limit=limit)
 
     def grid_ids(self, dataset: str, words: Words, viewer: str, limit: int) -> tuple[str, ...]:
         """The ids of the first images that pass."""
-        return self._store().matching_ids(self._existing(dataset), image_filter(words, viewer), limit)
+        name, filters = self._existing(dataset), image_filter(words, viewer)
+        if name is None and filters.asks_for_verdicts:
+            return ()
+        return self._store().matching_ids(name, filters if name else _unjudged(filters), limit)
 
     def own_verdicts(self, dataset: str, reviewer: str, image_ids: Sequence[str]) -> Mapping[str, OwnVerdict]:
         """What a reviewer said of some images himself."""
@@ -87,3 +94,8 @@ class Browsing(Sharing):
 
     def _existing(self, dataset: str) -> str | None:
         return dataset if self._store().dataset(dataset) else None
+
+
+def _unjudged(filters: ImageFilter) -> ImageFilter:
+    """The same where nobody has judged anything: all images are undecided, by whomever."""
+    return replace(filters, undecided=False, reviewer=None)

@@ -94,6 +94,6 @@ def _number(name: str, value: Any) -> float:
 _READ: Mapping[str, Callable[[str, Any], Any]] = MappingProxyType({
     "verdict": _text, "reviewer": _text, "model": _text, "text": _text, "order": _text,
     "diagnoses": _texts, "skin_tones": _texts, "image_ids": _texts,
-    "agrees": _flag, "memorised": _flag, "made_from": _day, "made_until": _day,
+    "agrees": _flag, "reviewers_agree": _flag, "memorised": _flag, "made_from": _day, "made_until": _day,
     **dict.fromkeys(RANGES, _range),
 })  # fmt: skip

@@ -8,7 +8,10 @@ import gradio as gr
 
 from pages.components.web import read_web
 
-_SCRIPTS = ("card.js", "curate_filters.js", "curate_outbox.js", "curate.js", "curate_dialogs.js", "curate_keys.js")
+_SCRIPTS = (
+    "card.js", "curate_filters.js", "curate_boards.js", "curate_outbox.js", "curate.js", "curate_dialogs.js",
+    "curate_keys.js",
+)  # fmt: skip
 EMPTY_PAGE = {"cards": [], "total": 0, "next": None, "empty": "Looking …"}
 
 

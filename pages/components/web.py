@@ -12,8 +12,8 @@ WEB_DIR = Path(__file__).parents[2] / "assets" / "web"
 STYLE_SHEETS = tuple(
     WEB_DIR / f"{name}.css"
     for name in (
-        "theme", "board", "queue", "login", "accounts", "tour", "modes", "curate", "curate_views", "study", "insight",
-        "skip",
+        "theme", "board", "queue", "login", "accounts", "tour", "modes", "curate", "curate_views", "curate_boards",
+        "study", "insight", "skip",
     )
 )  # fmt: skip
 

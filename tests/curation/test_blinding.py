@@ -112,10 +112,15 @@ def test_a_blinded_page_is_the_same_whatever_the_others_said_of_unfinished_image
         if len(judges) < 3:
             store.decide(says(image_ids[image], verdict, reviewer, names[0]))
             store.decide(says(image_ids[image], turned[verdict], reviewer, names[1]))
-    for filters in ({}, {"undecided": True}, {"verdict": "accept"}, {"verdict": "reject"}, {"reviewer": "bob"}):
+    for filters in (
+        {}, {"undecided": True}, {"verdict": "accept"}, {"verdict": "reject"}, {"reviewer": "bob"},
+        {"reviewers_agree": True}, {"reviewers_agree": False},
+    ):  # fmt: skip
         one, other = (store.page(name, ImageFilter(viewer="ada", **filters)) for name in names)
         assert [(image.image_id, image.verdict) for image in one.images] == [
             (image.image_id, image.verdict) for image in other.images
         ]
         assert one.total == other.total
     assert store.counts(names[0], viewer="ada") == store.counts(names[1], viewer="ada")
+    one, other = (store.board_counts(name, "ada", compared=True) for name in names)
+    assert one == other

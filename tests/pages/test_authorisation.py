@@ -75,6 +75,7 @@ OPEN_TO_VIEWERS = {
     "MapActions.real_sets",
     "CoverageActions.real_sets",
     "CoverageActions.show",
+    "BoardActions.open",
     "BoardActions.show",
     "ReviewPlanActions.show",
     "StudyActions.studies",

@@ -47,9 +47,14 @@ def coverage_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> No
         actions.measure, [*chosen, size], [table, note, stop], show_progress="hidden", api_visibility="private",
         concurrency_id=PROBE_QUEUE, concurrency_limit=1,
     )  # fmt: skip
+    running.failure(_how_to_fill, None, note, **IN_WORDS)
     running.then(idle_stop, None, stop, **IN_WORDS)
     stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
     table.filled(actions.fill, chosen, [table, note], **IN_WORDS)
+
+
+def _how_to_fill() -> str:
+    return line(_NOTE)
 
 
 def _picker(choices: Sequence[tuple[str, Any]], value: Any, label: str, elem_id: str) -> gr.Dropdown:

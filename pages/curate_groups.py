@@ -44,16 +44,16 @@ def groups_view(services: "Services", dataset: gr.Dropdown) -> Dependency:
     rows = picture_rows(elem_id="groups", empty=_NOT_YET)
     running = look.click(actions.find, [dataset, which], [rows, note, stop], show_progress="hidden",
                          api_visibility="private", concurrency_id=PROBE_QUEUE, concurrency_limit=1)  # fmt: skip
-    running.failure(_not_looked, None, [rows, note], **IN_WORDS)
+    running.failure(_not_looked, None, [rows, note, stop], **IN_WORDS)
     running.then(idle_stop, None, stop, **IN_WORDS)
     stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
-    dataset.change(_not_looked, None, [rows, note], cancels=running, **IN_WORDS)
+    dataset.change(_not_looked, None, [rows, note, stop], cancels=running, **IN_WORDS)
     return rows.done(actions.settle, None, [rows, note], **IN_WORDS, trigger_mode="multiple")
 
 
-def _not_looked() -> tuple[Any, str]:
+def _not_looked() -> tuple[Any, str, gr.Button]:
     """As before anything was looked for: groups of another dataset must not stay to be settled."""
-    return {"rows": [], "empty": _NOT_YET}, line(_NOTE)
+    return {"rows": [], "empty": _NOT_YET}, line(_NOTE), idle_stop()
 
 
 class GroupActions:

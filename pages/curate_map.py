@@ -36,16 +36,16 @@ def map_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab, views: gr.
     tab.select(actions.real_sets, real, real, **IN_WORDS)
     running = draw.click(actions.draw, [dataset, real, method], [points, note, stop], show_progress="hidden",
                          api_visibility="private", concurrency_id=PROBE_QUEUE, concurrency_limit=1)  # fmt: skip
-    running.failure(_not_drawn, None, [points, note], **IN_WORDS)
+    running.failure(_not_drawn, None, [points, note, stop], **IN_WORDS)
     running.then(idle_stop, None, stop, **IN_WORDS)
     stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
-    dataset.change(_not_drawn, None, [points, note], cancels=running, **IN_WORDS)
+    dataset.change(_not_drawn, None, [points, note, stop], cancels=running, **IN_WORDS)
     points.lassoed(actions.pick, None, [views, grid], **IN_WORDS)
 
 
-def _not_drawn() -> tuple[Any, str]:
+def _not_drawn() -> tuple[Any, str, gr.Button]:
     """As before anything was drawn: the verdicts of another dataset must not stay in sight."""
-    return {"points": [], "empty": _NOT_YET}, line(_NOTE)
+    return {"points": [], "empty": _NOT_YET}, line(_NOTE), idle_stop()
 
 
 class MapActions:

@@ -18,6 +18,8 @@ const size = () => [canvas.clientWidth, canvas.clientHeight];
 const place = ([x, y]) => { const [w, h] = size(); return [PAD + x * (w - 2 * PAD), PAD + (1 - y) * (h - 2 * PAD)]; };
 const idsInside = (around) => shown().filter((point) => point[4] && isInside(around, place(point))).map((point) => point[4]);
 
+const imagesIn = (number) => `${number.toLocaleString('en')} ${number === 1 ? 'image' : 'images'}`;
+
 function fitMap() {
   const scale = window.devicePixelRatio || 1;
   const [w, h] = size().map((edge) => Math.round(edge * scale));
@@ -71,7 +73,7 @@ function choose(ids) {
   loop = [];
   corner = null;
   for (const name of ['.cu-map-show', '.cu-map-clear']) inMap(name).disabled = chosen.size === 0;
-  say(chosen.size ? `${chosen.size.toLocaleString('en')} ${chosen.size === 1 ? 'image' : 'images'} selected.` : '');
+  say(chosen.size ? `${imagesIn(chosen.size)} selected.` : '');
   drawMap();
 }
 
@@ -93,7 +95,7 @@ function moveCross(dx, dy) {
   const [w, h] = size();
   const [x, y] = cross || [w / 2, h / 2];
   cross = [Math.max(0, Math.min(w, x + dx)), Math.max(0, Math.min(h, y + dy))];
-  if (corner) say(`${idsInside(boxOf(corner, cross)).length} images in the box. Space selects them.`);
+  if (corner) say(`${imagesIn(idsInside(boxOf(corner, cross)).length)} in the box. Space selects.`);
   drawMap();
 }
 

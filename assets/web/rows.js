@@ -56,7 +56,7 @@ function rowOf(row, value) {
   for (const [name, text, isMain, done] of row.deeds) {
     deeds.append(button(`cu-button${isMain ? ' is-main' : ''}`, text, text, () => {
       const batch = `${Date.now().toString(36)}-${Math.random().toString(36).slice(2)}`;
-      if (value.undo) settle(`${row.title}: ${done}.`, () => tell(`undo ${name}`, batch)); else box.hidden = true;
+      if (value.undo) settle(`${row.title} · ${done}.`, () => tell(`undo ${name}`, batch)); else box.hidden = true;
       tell(name, batch);
     }));
   }

@@ -43,6 +43,7 @@ PURE = {
     "stopped",
     "_not_looked",
     "_not_drawn",
+    "_how_to_fill",
     "SweepActions.offer_values",
     "StripActions.offer_values",
     "_new_study.<locals>.<lambda>",

@@ -80,7 +80,8 @@ def services(tmp_path_factory, tiny_models, repository):
 
 
 @pytest.fixture(scope="module")
-def url(services, start_app):
+def app_url(services, start_app):
+    """The app that `open_page` opens here."""
     settings = services.settings
     with start_app(settings.data_dir, models_dir=settings.models_dir) as url:
         yield url
@@ -92,11 +93,11 @@ def choose(page, elem_id, name):
 
 
 @pytest.fixture
-def open_view(open_page, url):
+def open_view(open_page):
     """Open a view of the Curate tab on a dataset."""
 
     def open_view(name, dataset="views"):
-        page = open_page(url)
+        page = open_page()
         page.get_by_role("tab", name="Curate").click()
         choose(page, "curate-dataset", dataset)
         page.locator("#curate-views").get_by_role("tab", name=name).click()
@@ -217,8 +218,7 @@ def test_a_cell_is_filled_from_the_planner_and_its_job_waits_in_the_queue(open_v
     expect(page.locator(QUEUED).first).to_contain_text("3 × melanoma · asymmetry 2")
 
 
-def test_the_accepted_set_leaves_as_a_zip_whose_every_file_is_vouched_for(open_page, url, tmp_path):
-    page = open_page(url)
+def test_the_accepted_set_leaves_as_a_zip_whose_every_file_is_vouched_for(page, tmp_path):
     page.get_by_role("tab", name="Dataset").click()
     choose(page, "dataset-name", "views")
     page.locator("#export").click()

@@ -12,7 +12,7 @@ from dermaflux.services.planning import NOT_KNOWN, CoverageTable, Wanted
 from pages.components.panels import coverage_table
 from pages.components.web import plain_html
 from pages.page import IN_WORDS, LATEST, in_words, visitor_in, visitor_of
-from pages.probe_panel import PROBE_QUEUE, line, progress
+from pages.probe_panel import PROBE_QUEUE, idle_stop, line, progress, stop_button, stopped
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -23,8 +23,8 @@ _TONES = [("All", ""), *((f"Type {tone}", str(tone)) for tone in SkinTone)]
 _SIZES = (("200 pictures", 200), ("1,000 pictures", 1000), ("all pictures", 0))
 _NOTE = "Click a cell to queue images for it."
 _LEGEND = (
-    "Bold: accepted. After +: to review and in your queue. Levels are measured on the pictures; skin tones of "
-    "synthetic images are those asked for, of real ones estimates."
+    "Bold: accepted. After +: pending, which is to review or in your queue. Levels are measured on the pictures; skin "
+    "tones of synthetic images are those asked for, of real ones estimates."
 )
 
 
@@ -37,18 +37,24 @@ def coverage_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> No
         real = _picker([("none", "")], "", "Real pictures", "coverage-real")
         size = _picker(_SIZES, 200, "Measured", "coverage-size")
         measure = gr.Button("Measure", elem_id="coverage-measure", scale=0, min_width=90)
-        stop = gr.Button("Stop", elem_id="coverage-stop", scale=0, min_width=60)
+        stop = stop_button(elem_id="coverage-stop")
         note = plain_html(line(_NOTE), elem_id="coverage-note")
     table = coverage_table(elem_id="coverage")
     chosen = [dataset, attribute, tone, real]
     tab.select(actions.real_sets, real, real, **IN_WORDS).then(actions.show, chosen, table, **IN_WORDS)
     gr.on([dataset.change, attribute.change, tone.change, real.change], actions.show, chosen, table, **LATEST)
     running = measure.click(
-        actions.measure, [*chosen, size], [table, note], show_progress="hidden", api_visibility="private",
+        actions.measure, [*chosen, size], [table, note, stop], show_progress="hidden", api_visibility="private",
         concurrency_id=PROBE_QUEUE, concurrency_limit=1,
     )  # fmt: skip
-    stop.click(lambda: line("Stopped. What was measured is kept."), None, note, cancels=running, **IN_WORDS)
+    running.failure(_how_to_fill, None, note, **IN_WORDS)
+    running.then(idle_stop, None, stop, **IN_WORDS)
+    stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
     table.filled(actions.fill, chosen, [table, note], **IN_WORDS)
+
+
+def _how_to_fill() -> str:
+    return line(_NOTE)
 
 
 def _picker(choices: Sequence[tuple[str, Any]], value: Any, label: str, elem_id: str) -> gr.Dropdown:
@@ -77,15 +83,16 @@ class CoverageActions:
     @in_words
     def measure(
         self, dataset: str, attribute: str, tone: str, real: str, size: int, request: gr.Request
-    ) -> Iterator[tuple[Any, Any]]:
+    ) -> Iterator[tuple[Any, Any, Any]]:
         """How far it is; what is measured enters the table at the end."""
         visitor = visitor_in(self._services, request, dataset, Role.REVIEWER, "measure real pictures")
         if not real:
-            yield gr.skip(), line("Choose a set of real pictures first.")
+            yield gr.skip(), line("Choose a set of real pictures first."), gr.skip()
             return
+        yield gr.skip(), line("Beginning ..."), gr.Button(interactive=True)
         for step in self._services.measure_real(real, size or None):
-            yield gr.skip(), line(progress(step))
-        yield self._table(visitor, dataset, attribute, tone, real), line("Measured.")
+            yield gr.skip(), line(progress(step)), gr.skip()
+        yield self._table(visitor, dataset, attribute, tone, real), line("Measured."), gr.skip()
 
     @in_words
     def fill(

@@ -9,6 +9,7 @@ import gradio as gr
 from gradio.events import Dependency
 
 from dermaflux.domain.errors import DermaFluxError
+from dermaflux.domain.records import Verdict
 from dermaflux.domain.roles import Role
 from dermaflux.services.records import ProbeStep
 from pages.components.card_view import requested_of
@@ -16,7 +17,7 @@ from pages.components.panels import picture_rows
 from pages.components.pictures import grid_uris
 from pages.components.web import plain_html
 from pages.page import IN_WORDS, in_words, visitor_in, visitor_of
-from pages.probe_panel import PROBE_QUEUE, line, progress
+from pages.probe_panel import PROBE_QUEUE, idle_stop, line, progress, stop_button, stopped
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -29,6 +30,7 @@ _SHOWN = 60
 _PICTURES_SHOWN = 24
 _AMONG = (("Accepted and to review", "all"), ("Accepted only", "accept"), ("To review", "undecided"))
 _KEEP, _DISTINCT = "keep", "distinct"
+_STANDING = {None: "to review", Verdict.ACCEPT: "accepted", Verdict.REJECT: "rejected", Verdict.UNSURE: "unsure"}
 
 
 def groups_view(services: "Services", dataset: gr.Dropdown) -> Dependency:
@@ -37,11 +39,21 @@ def groups_view(services: "Services", dataset: gr.Dropdown) -> Dependency:
     with gr.Row(elem_classes="cu-line"):
         which = gr.Dropdown(_AMONG, value="all", label="Among", elem_id="groups-which", scale=0, min_width=220)
         look = gr.Button("Find near-duplicates", elem_id="find-groups", scale=0, min_width=180)
+        stop = stop_button(elem_id="groups-stop")
         note = plain_html(line(_NOTE), elem_id="groups-note")
     rows = picture_rows(elem_id="groups", empty=_NOT_YET)
-    look.click(actions.find, [dataset, which], [rows, note], show_progress="hidden", api_visibility="private",
-               concurrency_id=PROBE_QUEUE, concurrency_limit=1)  # fmt: skip
-    return rows.done(actions.settle, dataset, [rows, note], **IN_WORDS, trigger_mode="multiple")
+    running = look.click(actions.find, [dataset, which], [rows, note, stop], show_progress="hidden",
+                         api_visibility="private", concurrency_id=PROBE_QUEUE, concurrency_limit=1)  # fmt: skip
+    running.failure(_not_looked, None, [rows, note, stop], **IN_WORDS)
+    running.then(idle_stop, None, stop, **IN_WORDS)
+    stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
+    dataset.change(_not_looked, None, [rows, note, stop], cancels=running, **IN_WORDS)
+    return rows.done(actions.settle, None, [rows, note], **IN_WORDS, trigger_mode="multiple")
+
+
+def _not_looked() -> tuple[Any, str, gr.Button]:
+    """As before anything was looked for: groups of another dataset must not stay to be settled."""
+    return {"rows": [], "empty": _NOT_YET}, line(_NOTE), idle_stop()
 
 
 class GroupActions:
@@ -51,29 +63,43 @@ class GroupActions:
         self._services = services
 
     @in_words
-    def find(self, dataset: str, which: str, request: gr.Request) -> Iterator[tuple[Any, Any]]:
+    def find(self, dataset: str, which: str, request: gr.Request) -> Iterator[tuple[Any, Any, Any]]:
         """How far it is, then the groups."""
         visitor = visitor_in(self._services, request, dataset, Role.VIEWER, "look at near-duplicates")
+        yield gr.skip(), line("Beginning ..."), gr.Button(interactive=True)
         words = {} if which == "all" else {"verdict": which}
         for event in self._services.duplicate_groups(dataset, words, visitor.name):
             if isinstance(event, ProbeStep):
-                yield gr.skip(), line(progress(event))
+                yield gr.skip(), line(progress(event)), gr.skip()
             else:
-                yield {"rows": _rows(event[:_SHOWN]), "empty": _NONE}, line(_summary(event))
+                found = {"rows": _rows(event[:_SHOWN]), "empty": _NONE, "dataset": dataset, "undo": True}
+                yield found, line(_summary(event)), gr.skip()
 
-    def settle(self, dataset: str, evt: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
-        """Keep one and reject the rest, or remember that they are no duplicates; the row comes back when refused."""
+    def settle(self, evt: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
+        """Keep one and reject the rest, remember that they are no duplicates, or take either back.
+
+        The row comes back when that is refused. The dataset is that of the groups, whatever is chosen by now.
+        """
         try:
             visitor = visitor_of(self._services, request).require(Role.REVIEWER, "settle near-duplicates")
-            self._services.open_for_verdicts(dataset, visitor)
-            if evt.deed == _DISTINCT:
-                self._services.say_distinct(evt.ids, visitor.name)
-                return gr.skip(), line("Remembered: these are no duplicates.")
-            others = [image_id for image_id in evt.ids if image_id != evt.chosen]
-            number = self._services.keep_best(dataset, visitor.name, evt.chosen, others, secrets.token_hex(8))
-            return gr.skip(), line(f"One kept, {number} rejected. Undo takes them back together.")
+            self._services.open_for_verdicts(evt.dataset, visitor)
+            return gr.skip(), line(self._settled(visitor.name, evt))
         except DermaFluxError as error:
             return gr.HTML(refused={"key": evt.key, "number": secrets.token_hex(4)}), line(str(error))
+
+    def _settled(self, reviewer: str, evt: gr.EventData) -> str:
+        if evt.deed == _DISTINCT:
+            self._services.say_distinct(evt.ids, reviewer)
+            return "Remembered: these are no duplicates."
+        if evt.deed == f"undo {_DISTINCT}":
+            self._services.unsay_distinct(evt.ids, reviewer)
+            return "Forgotten: these may be duplicates."
+        if evt.deed == f"undo {_KEEP}":
+            undone = self._services.undo_together(evt.dataset, reviewer, evt.batch)
+            return f"{len(undone)} rejections were taken back."
+        others = [image_id for image_id in evt.ids if image_id != evt.chosen]
+        number = self._services.keep_best(evt.dataset, reviewer, evt.chosen, others, evt.batch)
+        return f"One kept, {number} rejected."
 
 
 def _summary(groups: "tuple[DuplicateGroup, ...]") -> str:
@@ -97,17 +123,20 @@ def _row(group: "DuplicateGroup") -> dict[str, Any]:
     return {
         "key": group.images[0].image_id,
         "title": f"{len(group.images)} images: {asked.diagnosis.label if asked else 'free text'}",
-        "note": f"Proposed: {group.reason}. Click another one to keep that.{more}",
+        "note": f"Proposed: {group.reason}. Choose another one to keep that.{more}",
         "ids": [image.image_id for image in group.images],
         "pictures": [
             {
                 "id": image.image_id,
                 "picture": picture,
                 "alt": f"Synthetic lesion, one of {len(group.images)} that look alike",
-                "words": str(image.verdict or "to review"),
+                "words": _STANDING[image.verdict],
                 "best": index == 0,
             }
             for index, (image, picture) in enumerate(zip(shown, pictures, strict=True))
         ],
-        "deeds": [[_KEEP, "Keep it, reject the rest", True], [_DISTINCT, "Not duplicates", False]],
+        "deeds": [
+            [_KEEP, "Keep it, reject the rest", True, f"One kept, {len(group.images) - 1} rejected"],
+            [_DISTINCT, "Not duplicates", False, "No duplicates"],
+        ],
     }

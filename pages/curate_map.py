@@ -11,12 +11,14 @@ from pages.components.panels import point_map
 from pages.components.web import plain_html
 from pages.curate_grid import GridActions
 from pages.page import IN_WORDS, in_words, visitor_in, visitor_of
-from pages.probe_panel import PROBE_QUEUE, line, progress
+from pages.probe_panel import PROBE_QUEUE, idle_stop, line, progress, stop_button, stopped
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
 
 _NOTE = "Describes every picture once by the classifier, at most 5,000 images, then lays them out."
+_NOT_YET = "No map was drawn yet."
+_NO_IMAGE = "There is no image yet. Generate some first."
 _NO_SET = [("none", "")]
 _METHODS = (("Main axes (PCA), fast", "pca"), ("Neighbours (t-SNE), slow", "t-sne"))
 
@@ -28,12 +30,22 @@ def map_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab, views: gr.
         real = gr.Dropdown(_NO_SET, value="", label="Beside real pictures", elem_id="map-real", scale=0, min_width=200)
         method = gr.Dropdown(_METHODS, value="pca", label="Layout", elem_id="map-method", scale=0, min_width=220)
         draw = gr.Button("Draw the map", elem_id="draw-map", scale=0, min_width=140)
+        stop = stop_button(elem_id="map-stop")
         note = plain_html(line(_NOTE), elem_id="map-note")
-    points = point_map(elem_id="map")
+    points = point_map(elem_id="map", empty=_NOT_YET)
     tab.select(actions.real_sets, real, real, **IN_WORDS)
-    draw.click(actions.draw, [dataset, real, method], [points, note], show_progress="hidden", api_visibility="private",
-               concurrency_id=PROBE_QUEUE, concurrency_limit=1)  # fmt: skip
+    running = draw.click(actions.draw, [dataset, real, method], [points, note, stop], show_progress="hidden",
+                         api_visibility="private", concurrency_id=PROBE_QUEUE, concurrency_limit=1)  # fmt: skip
+    running.failure(_not_drawn, None, [points, note, stop], **IN_WORDS)
+    running.then(idle_stop, None, stop, **IN_WORDS)
+    stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
+    dataset.change(_not_drawn, None, [points, note, stop], cancels=running, **IN_WORDS)
     points.lassoed(actions.pick, None, [views, grid], **IN_WORDS)
+
+
+def _not_drawn() -> tuple[Any, str, gr.Button]:
+    """As before anything was drawn: the verdicts of another dataset must not stay in sight."""
+    return {"points": [], "empty": _NOT_YET}, line(_NOTE), idle_stop()
 
 
 class MapActions:
@@ -51,15 +63,16 @@ class MapActions:
         return gr.Dropdown(choices=[*_NO_SET, *((n, n) for n in names)], value=current if current in names else "")
 
     @in_words
-    def draw(self, dataset: str, real: str, method: str, request: gr.Request) -> Iterator[tuple[Any, Any]]:
+    def draw(self, dataset: str, real: str, method: str, request: gr.Request) -> Iterator[tuple[Any, Any, Any]]:
         """How far it is, then the points."""
         visitor = visitor_in(self._services, request, dataset, Role.VIEWER, "look at the map")
+        yield gr.skip(), line("Beginning ..."), gr.Button(interactive=True)
         for event in self._services.map_points(dataset, {}, visitor.name, real or None, method):
             if isinstance(event, ProbeStep):
-                yield gr.skip(), line(progress(event))
+                yield gr.skip(), line(progress(event)), gr.skip()
             else:
                 points = [[p.x, p.y, p.kind, p.diagnosis, p.image_id] for p in event]
-                yield {"points": points}, line(f"{len(points):,} pictures." if points else "There is no image yet.")
+                yield {"points": points, "empty": _NO_IMAGE}, line(f"{len(points):,} pictures."), gr.skip()
 
     @in_words
     def pick(self, evt: gr.EventData, request: gr.Request) -> tuple[Any, Any]:

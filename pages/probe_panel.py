@@ -21,8 +21,10 @@ _NOTE = (
     "Trains a quick head on real pictures with and without the accepted images, and judges both on held-out real ones. "
     "The first answer describes every picture once and may take minutes."
 )
-_NO_REAL = "No real pictures are known here. Take some in: python -m dermaflux import-real FOLDER --name NAME"
-_STOPPED = "Stopped. What was described is kept, so the next answer comes sooner."
+_NO_REAL = (
+    "No real pictures are known here. Take some in under Study, or: python -m dermaflux import-real FOLDER --name NAME"
+)
+_STOPPED = "Stopped. What was done is kept, so the next answer comes sooner."
 
 
 def probe_panel(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> None:
@@ -32,7 +34,7 @@ def probe_panel(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> None
         real = gr.Dropdown(services.real_sets(), label="Real pictures", elem_id="probe-real")
         size = gr.Dropdown(_SIZES, value=_SIZES[0][1], label="Learned from", elem_id="probe-size")
         button = gr.Button("Does it help?", elem_id="probe", min_width=120, scale=0)
-        stop = gr.Button("Stop", elem_id="probe-stop", min_width=60, scale=0, interactive=False)
+        stop = stop_button(elem_id="probe-stop")
         report = plain_html(line(_NOTE), elem_id="probe-report")
     table = plain_html("", elem_id="probe-table")
     tab.select(actions.choices, real, [real, report], **IN_WORDS)
@@ -41,8 +43,8 @@ def probe_panel(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> None
         concurrency_id=PROBE_QUEUE, concurrency_limit=1,
     )  # fmt: skip
     running.failure(lambda: line(_NOTE), None, report, **IN_WORDS)
-    running.then(lambda: _stop_button(False), None, stop, **IN_WORDS)
-    stop.click(lambda: (line(_STOPPED), _stop_button(False)), None, [report, stop], cancels=running, **IN_WORDS)
+    running.then(idle_stop, None, stop, **IN_WORDS)
+    stop.click(stopped, None, [report, stop], cancels=running, **IN_WORDS)
 
 
 class ProbeActions:
@@ -65,7 +67,7 @@ class ProbeActions:
     ) -> Iterator[tuple[Any, Any, Any]]:
         """How far it is, then the answer as a sentence and a table."""
         visitor_in(self._services, request, dataset, Role.CURATOR, "train a head on a dataset")
-        yield line("Beginning ..."), "", _stop_button(True)
+        yield line("Beginning ..."), "", gr.Button(interactive=True)
         asked = ProbeRequest(dataset=dataset, real=self._services.real_set(real), num_real=num_real or None)
         for event in self._services.probe(asked):
             if isinstance(event, ProbeStep):
@@ -100,5 +102,16 @@ def line(text: str) -> str:
     return f'<span role="status">{html.escape(text)}</span>'
 
 
-def _stop_button(is_running: bool) -> gr.Button:
-    return gr.Button(interactive=is_running)
+def stop_button(*, elem_id: str) -> gr.Button:
+    """A button that stops long work; it can be pressed only while that runs."""
+    return gr.Button("Stop", elem_id=elem_id, min_width=60, scale=0, interactive=False)
+
+
+def idle_stop() -> gr.Button:
+    """The button when nothing runs."""
+    return gr.Button(interactive=False)
+
+
+def stopped() -> tuple[str, gr.Button]:
+    """What is said after a stop, and the button."""
+    return line(_STOPPED), idle_stop()

@@ -86,6 +86,8 @@ def test_what_was_said_to_be_no_duplicate_makes_no_group(services):
     same = picture(1)
     ids = [add(services, seed, same) for seed in range(3)]
     assert len(last(services.duplicate_groups("set", {}, REVIEWER))[0].images) == 3
+    with pytest.raises(InvalidRequest, match="100 at most"):
+        services.say_distinct([str(number) for number in range(101)], REVIEWER)
     services.say_distinct(ids, REVIEWER)
     assert last(services.duplicate_groups("set", {}, REVIEWER)) == ()
     ids.append(add(services, 9, same))  # a new one hangs together with each of them

@@ -15,8 +15,8 @@ function cellOf(row, index, value, most) {
   const node = canFill ? button('cu-cell', null, `${words}. Click to fill`, () => openFill(row, index, value)) : el('span', 'cu-cell is-fixed');
   node.setAttribute('aria-label', words);
   node.style.setProperty('--depth', `${Math.round(55 * Math.sqrt(accepted / most))}%`);
-  if (value.has_real && real > accepted + pending) node.dataset.lacks = 'yes';
-  node.append(el('b', '', String(accepted)), el('span', '', pending ? `+${pending}` : ''), el('i', '', value.has_real ? `of ${real}` : ''));
+  if (canFill && value.has_real && real > accepted + pending) node.dataset.lacks = 'yes';
+  node.append(el('b', '', String(accepted)), el('span', '', pending ? `+${pending}` : ''), el('i', '', value.has_real ? `· ${real} real` : ''));
   cell.append(node);
   return cell;
 }

@@ -29,6 +29,7 @@ function receiveFacts() {
   zoom.querySelector('.df-zoom-caption').textContent = facts.caption;
   const found = facts.attributes ? [measurementBlock(facts)] : [];
   if (facts.prediction) found.push(predictionBlock(facts.prediction, props.calibration));
+  if (facts.nearest) found.push(nearestBlock(facts.nearest));
   zoom.querySelector('.cu-zoom-found').replaceChildren(...found);
   const said = facts.history.map((line) => el('li', '', line));
   zoom.querySelector('.cu-history').replaceChildren(...(said.length ? said : [el('li', '', 'None that you may see yet.')]));

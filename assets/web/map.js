@@ -1,100 +1,136 @@
-// A map of points with a lasso. Runs after card.js. value: { points: [[x, y, kind, diagnosis, id or null], ...] }.
-// Event to Python: 'lassoed' { ids }. Real pictures are drawn as squares and are never selected.
+// A map of points with a lasso, and a box by keyboard. Runs after card.js and map_points.js in the same scope.
+// value: { points: [[x, y, kind, diagnosis, id or null], ...], empty }. Event to Python: 'lassoed' { ids }.
+// Real pictures are never selected.
 
 const mapRoot = element.querySelector('.cu-map');
-const canvas = mapRoot.querySelector('canvas');
+const inMap = (selector) => mapRoot.querySelector(selector);
+const canvas = inMap('canvas');
 const pen = canvas.getContext('2d');
-const PAD = 14;
-const KINDS = { accept: ['Accepted', '--df-accept'], reject: ['Rejected', '--df-reject'], unsure: ['Unsure', '--df-unsure'],
-  undecided: ['To review', '--df-soft'], real: ['Real pictures', '--df-accent'] };
 const hiddenKinds = new Set();
 let loop = [];
+let cross = null;   // where the keyboard stands, once it was used
+let corner = null;  // the first corner of a box
 let chosen = new Set();
 
 const points = () => (props.value && props.value.points) || [];
 const shown = () => points().filter((point) => !hiddenKinds.has(point[2]));
-const place = ([x, y]) => [PAD + x * (canvas.width - 2 * PAD), PAD + (1 - y) * (canvas.height - 2 * PAD)];
-const colour = (name) => getComputedStyle(mapRoot).getPropertyValue(name).trim();
+const size = () => [canvas.clientWidth, canvas.clientHeight];
+const place = ([x, y]) => { const [w, h] = size(); return [PAD + x * (w - 2 * PAD), PAD + (1 - y) * (h - 2 * PAD)]; };
+const idsInside = (around) => shown().filter((point) => point[4] && isInside(around, place(point))).map((point) => point[4]);
+
+const imagesIn = (number) => `${number.toLocaleString('en')} ${number === 1 ? 'image' : 'images'}`;
+
+function fitMap() {
+  const scale = window.devicePixelRatio || 1;
+  const [w, h] = size().map((edge) => Math.round(edge * scale));
+  if (canvas.width !== w || canvas.height !== h) { canvas.width = w; canvas.height = h; }
+  pen.setTransform(scale, 0, 0, scale, 0, 0);
+  drawMap();
+}
 
 function drawMap() {
-  pen.clearRect(0, 0, canvas.width, canvas.height);
-  const inks = Object.fromEntries(Object.entries(KINDS).map(([kind, [, name]]) => [kind, colour(name)]));
+  pen.clearRect(0, 0, ...size());
+  const inks = Object.fromEntries(Object.entries(KINDS).map(([kind, [, name]]) => [kind, colourOf(mapRoot, name)]));
+  pen.lineWidth = 1.5;
   for (const point of shown()) {
-    const [x, y] = place(point);
-    pen.globalAlpha = chosen.size && !chosen.has(point[4]) ? 0.25 : 0.85;
+    pen.globalAlpha = chosen.size && !chosen.has(point[4]) ? 0.25 : 0.9;
     pen.fillStyle = pen.strokeStyle = inks[point[2]];
-    if (point[2] === 'real') pen.strokeRect(x - 3, y - 3, 6, 6);
-    else { pen.beginPath(); pen.arc(x, y, 3.4, 0, 7); pen.fill(); }
+    drawMark(pen, KINDS[point[2]][2], ...place(point), 3.6);
   }
   pen.globalAlpha = 1;
-  if (loop.length > 1) {
-    pen.strokeStyle = colour('--df-ink');
-    pen.setLineDash([5, 4]);
-    pen.beginPath();
-    loop.forEach(([x, y], index) => (index ? pen.lineTo(x, y) : pen.moveTo(x, y)));
-    pen.closePath();
-    pen.stroke();
-    pen.setLineDash([]);
-  }
+  pen.strokeStyle = colourOf(mapRoot, '--df-ink');
+  drawLoop(corner ? boxOf(corner, cross) : loop);
+  if (cross && document.activeElement === canvas) drawMark(pen, 'cross', ...cross, 7);
+}
+
+function drawLoop(around) {
+  if (around.length < 2) return;
+  pen.setLineDash([5, 4]);
+  pen.beginPath();
+  around.forEach(([x, y], index) => (index ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+  pen.closePath();
+  pen.stroke();
+  pen.setLineDash([]);
 }
 
 function paintLegend() {
   const numbers = {};
   for (const point of points()) numbers[point[2]] = (numbers[point[2]] || 0) + 1;
-  mapRoot.querySelector('.cu-map-legend').replaceChildren(...Object.entries(KINDS).filter(([kind]) => numbers[kind]).map(([kind, [text, name]]) => {
+  inMap('.cu-map-legend').replaceChildren(...Object.entries(KINDS).filter(([kind]) => numbers[kind]).map(([kind, [text]]) => {
     const node = button('cu-chip cu-kind', `${text} ${numbers[kind].toLocaleString('en')}`, `Show or hide: ${text}`, () => {
-      if (hiddenKinds.has(kind)) hiddenKinds.delete(kind); else hiddenKinds.add(kind);
-      choose(new Set());
-      paintLegend();
+      if (!hiddenKinds.delete(kind)) hiddenKinds.add(kind);
+      node.setAttribute('aria-pressed', String(!hiddenKinds.has(kind)));
+      choose([]);
     });
-    const mark = el('i', kind === 'real' ? 'is-square' : '');
-    mark.style.setProperty('--ink', `var(${name})`);
-    node.prepend(mark);
+    node.prepend(markOf(kind, mapRoot));
     node.setAttribute('aria-pressed', String(!hiddenKinds.has(kind)));
     return node;
   }));
 }
 
 function choose(ids) {
-  chosen = ids;
-  mapRoot.querySelector('.cu-map-show').disabled = ids.size === 0;
-  mapRoot.querySelector('.cu-map-note').textContent = ids.size ? `${ids.size} images selected.`
-    : points().length ? 'Drag around points to select them. Near points look alike to the classifier; the axes mean nothing by themselves.' : '';
+  chosen = new Set(ids);
+  loop = [];
+  corner = null;
+  for (const name of ['.cu-map-show', '.cu-map-clear']) inMap(name).disabled = chosen.size === 0;
+  say(chosen.size ? `${imagesIn(chosen.size)} selected.` : '');
   drawMap();
 }
 
-function isInside([x, y]) {
-  let inside = false;
-  for (let i = 0, j = loop.length - 1; i < loop.length; j = i, i += 1) {
-    const [xi, yi] = loop[i];
-    const [xj, yj] = loop[j];
-    if ((yi > y) !== (yj > y) && x < ((xj - xi) * (y - yi)) / (yj - yi) + xi) inside = !inside;
-  }
-  return inside;
+function say(text) { inMap('.cu-map-note').textContent = text; }
+
+const at = (event) => { const box = canvas.getBoundingClientRect(); return [event.clientX - box.left, event.clientY - box.top]; };
+canvas.addEventListener('pointerdown', (event) => { corner = cross = null; loop = [at(event)]; canvas.setPointerCapture(event.pointerId); });
+canvas.addEventListener('pointermove', (event) => { if (event.buttons && loop.length) { loop.push(at(event)); drawMap(); } });
+canvas.addEventListener('pointerup', (event) => {
+  if (!loop.length) return;
+  const ids = loop.length > 2 ? idsInside(loop) : [];
+  choose(event.shiftKey ? [...chosen, ...ids] : ids);
+});
+canvas.addEventListener('pointercancel', () => { loop = []; drawMap(); });
+canvas.addEventListener('focus', drawMap);
+canvas.addEventListener('blur', drawMap);
+
+function moveCross(dx, dy) {
+  const [w, h] = size();
+  const [x, y] = cross || [w / 2, h / 2];
+  cross = [Math.max(0, Math.min(w, x + dx)), Math.max(0, Math.min(h, y + dy))];
+  if (corner) say(`${imagesIn(idsInside(boxOf(corner, cross)).length)} in the box. Space selects.`);
+  drawMap();
 }
 
-const at = (event) => {
-  const box = canvas.getBoundingClientRect();
-  return [((event.clientX - box.left) * canvas.width) / box.width, ((event.clientY - box.top) * canvas.height) / box.height];
-};
-canvas.addEventListener('pointerdown', (event) => { loop = [at(event)]; canvas.setPointerCapture(event.pointerId); });
-canvas.addEventListener('pointermove', (event) => { if (event.buttons && loop.length) { loop.push(at(event)); drawMap(); } });
-canvas.addEventListener('pointerup', () => {
-  const ids = loop.length > 2 ? shown().filter((point) => point[4] && isInside(place(point))).map((point) => point[4]) : [];
-  loop = [];
-  choose(new Set(ids));
-});
+function setCorner() {
+  if (!cross) moveCross(0, 0);
+  if (corner) { choose(idsInside(boxOf(corner, cross))); return; }
+  corner = [...cross];
+  say('One corner is set. Arrows open the box, Space selects what is in it.');
+  drawMap();
+}
+
 canvas.addEventListener('keydown', (event) => {
-  if (event.key === 'Escape') choose(new Set());
-  else if ((event.ctrlKey || event.metaKey) && event.key === 'a') {
-    choose(new Set(shown().filter((point) => point[4]).map((point) => point[4])));
-    event.preventDefault();
-  } else return;
+  const steps = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+  if (steps[event.key]) moveCross(...steps[event.key].map((step) => step * STEP_PX * (event.shiftKey ? 4 : 1)));
+  else if (event.key === ' ') setCorner();
+  else if (event.key === 'Escape') choose([]);
+  else if ((event.ctrlKey || event.metaKey) && event.key === 'a') choose(shown().filter((point) => point[4]).map((point) => point[4]));
+  else return;
+  event.preventDefault();
   event.stopPropagation();
 });
-mapRoot.querySelector('.cu-map-clear').addEventListener('click', () => choose(new Set()));
-mapRoot.querySelector('.cu-map-show').addEventListener('click', () => trigger('lassoed', { ids: [...chosen] }));
-new MutationObserver(drawMap).observe(document.body, { attributes: true, attributeFilter: ['class'] });
-watch('value', () => { paintLegend(); choose(new Set()); });
-paintLegend();
-choose(new Set());
+inMap('.cu-map-clear').addEventListener('click', () => { choose([]); canvas.focus(); });
+inMap('.cu-map-show').addEventListener('click', () => trigger('lassoed', { ids: [...chosen] }));
+
+function paintMap() {
+  const none = points().length === 0;
+  for (const selector of ['canvas', '.cu-map-how', '.cu-map-head']) inMap(selector).hidden = none;
+  inMap('.cu-empty').hidden = !none;
+  inMap('.cu-empty').textContent = (props.value && props.value.empty) || '';
+  cross = null;
+  paintLegend();
+  choose([]);
+}
+
+new MutationObserver(() => { paintLegend(); drawMap(); }).observe(document.body, { attributes: true, attributeFilter: ['class'] });
+new ResizeObserver(fitMap).observe(canvas);
+watch('value', paintMap);
+paintMap();

@@ -134,6 +134,14 @@ class GridStore(ImageStore):
                     DistinctImagesRow(first_id=first, second_id=second, said_by=said_by, said_at=datetime.now(UTC))
                 )
 
+    def unsay_distinct(self, image_ids: Iterable[str], said_by: str) -> None:
+        """Forget what one said of pairs among these images."""
+        pair, ids = DistinctImagesRow, list(image_ids)
+        with self._write() as session:
+            session.execute(
+                delete(pair).where(pair.said_by == said_by, pair.first_id.in_(ids), pair.second_id.in_(ids))
+            )
+
     def distinct_pairs(self, image_ids: Sequence[str]) -> frozenset[tuple[str, str]]:
         """The pairs among these images of which somebody said so, each in ascending order."""
         wanted, pair = set(image_ids), DistinctImagesRow

@@ -111,12 +111,12 @@ class CurationStore(BoardStore, GridStore, ReviewStore, ImportStore, StudyStore)
         """
         return self.undo_together(dataset, reviewer)[0]
 
-    def undo_together(self, dataset: str, reviewer: str) -> tuple[Decision, ...]:
-        """The same; every event, that for the last verdict first."""
+    def undo_together(self, dataset: str, reviewer: str, batch_id: str | None = None) -> tuple[Decision, ...]:
+        """The same; every event, that for the last verdict first. batch_id: what was given under it, not the last."""
         reviewer = checked_reviewer(reviewer)
         with self._write() as session:
             row = lookups.dataset_row(session, dataset)
-            last = verdicts.last_standing(session, row.id, reviewer)
+            last = verdicts.last_standing(session, row.id, reviewer, batch_id)
             if last is None:
                 raise InvalidRequest(f"{reviewer} has no decision in {row.name} left to undo.")
             together = verdicts.given_with(session, last)

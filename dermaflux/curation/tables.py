@@ -82,6 +82,9 @@ Index(
     ImageRow.model,
     ImageRow.caption,
 )
+# Without a filter a sort walks this instead: a sixth of the bytes, captions being long. The id stands first, because a
+# walk in the order of a figure is the worst case of sorting by it the other way round.
+Index("ix_images_figures", ImageRow.id, ImageRow.distance, ImageRow.malignant_probability)
 
 
 class DatasetRow(Base):

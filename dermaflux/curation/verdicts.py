@@ -79,14 +79,14 @@ def disagreement(session: Session) -> str | None:
     return None
 
 
-def last_standing(session: Session, dataset_id: str, reviewer: str) -> DecisionRow | None:
-    """A reviewer's newest decision or adjudication in a dataset that is not undone: what undo takes back."""
-    return session.scalars(
-        _standing(DecisionRow)
-        .where(DecisionRow.dataset_id == dataset_id, DecisionRow.reviewer == reviewer)
-        .order_by(DecisionRow.sequence.desc())
-        .limit(1)
-    ).first()
+def last_standing(
+    session: Session, dataset_id: str, reviewer: str, batch_id: str | None = None
+) -> DecisionRow | None:
+    """A reviewer's newest decision or adjudication in a dataset, or in one batch, that is not undone."""
+    query = _standing(DecisionRow).where(DecisionRow.dataset_id == dataset_id, DecisionRow.reviewer == reviewer)
+    if batch_id is not None:
+        query = query.where(DecisionRow.batch_id == batch_id)
+    return session.scalars(query.order_by(DecisionRow.sequence.desc()).limit(1)).first()
 
 
 def given_with(session: Session, decision: DecisionRow) -> list[DecisionRow]:

@@ -18,6 +18,8 @@ FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, s
 _HEIGHT_PX = 440
 _FOOT_PX = 36
 """Below the axes, for the statement; it comes on top of the height that a figure asks for."""
+_ABOVE_FOOT = "<br> "
+"""An empty line under the axis title: labels that are turned push it down, and without one onto the statement."""
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -46,7 +48,7 @@ def blank(x: str, y: str, *, height_px: int = _HEIGHT_PX) -> Any:
 
     figure = graph_objects.Figure()
     dress(figure, height_px)
-    figure.update_xaxes(title=x)
+    figure.update_xaxes(title={"text": f"{x}{_ABOVE_FOOT}", "standoff": 12})
     figure.update_yaxes(title=y)
     return figure
 

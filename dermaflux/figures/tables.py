@@ -83,7 +83,7 @@ def draw_coverage(report: Report) -> Drawing:
         values.append([c["synthetic"] if c else 0 for c in found])
         texts.append([_counts(c, has_real=bool(report["num_real"])) for c in found])
     names = [f"{_word(_ATTRIBUTES[a])} {level}" for a, _, level in columns]
-    figure = blank("measured level", "diagnosis asked for", height_px=max(320, 90 + 44 * len(diagnoses)))
+    figure = blank("measured level", "diagnosis asked for", height_px=max(380, 150 + 44 * len(diagnoses)))
     top = max((max(row) for row in values), default=1)
     _add_cells(figure, _Cells(x=names, y=diagnoses, values=values, texts=texts, scale=_SHARED, limits=(0, max(1, top))))
     keys = ("diagnosis", "attribute", "level", "synthetic", "real")

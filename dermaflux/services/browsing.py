@@ -70,9 +70,12 @@ class Browsing(Sharing):
         refused = self._store().decide_all(requests).refused
         return self.images_now(name, reviewer, [request.image_id for request in requests]), refused
 
-    def undo_together(self, dataset: str, reviewer: str) -> Mapping[str, StoredImage]:
-        """Take back the reviewer's last verdict, or the last ones given together; the images as they are now."""
-        undone = self._store().undo_together(dataset, reviewer)
+    def undo_together(self, dataset: str, reviewer: str, batch_id: str | None = None) -> Mapping[str, StoredImage]:
+        """Take back the reviewer's last verdict, or the last ones given together; the images as they are now.
+
+        batch_id: those given together under it, however long ago.
+        """
+        undone = self._store().undo_together(dataset, reviewer, batch_id)
         return self.images_now(dataset, reviewer, [one.image_id for one in undone])
 
     def images_now(self, dataset: str, viewer: str, image_ids: Sequence[str]) -> Mapping[str, StoredImage]:

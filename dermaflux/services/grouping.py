@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_COMPARED = 5000
+MAX_DISTINCT = 100
 DUPLICATE_TAG = "near-duplicate"
 
 
@@ -66,8 +67,17 @@ class Grouping(Browsing):
         return len(now)
 
     def say_distinct(self, image_ids: Sequence[str], said_by: str) -> None:
-        """Remember that no two of these images are duplicates."""
+        """Remember that no two of these images are duplicates. Raises InvalidRequest for more than MAX_DISTINCT."""
+        if len(image_ids) > MAX_DISTINCT:  # each pair is remembered
+            raise InvalidRequest(
+                f"That would be said of {len(image_ids):,} images at once, {MAX_DISTINCT} at most. Reject some of them "
+                "in the grid, then look again."
+            )
         self._store().say_distinct(image_ids, said_by)
+
+    def unsay_distinct(self, image_ids: Sequence[str], said_by: str) -> None:
+        """Forget that one said so."""
+        self._store().unsay_distinct(image_ids, said_by)
 
     def _as_seen(self, dataset: str, image_ids: Sequence[str], viewer: str) -> Sequence[StoredImage]:
         if self._existing(dataset) is None:

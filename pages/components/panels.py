@@ -11,13 +11,13 @@ from pages.components.web import read_web
 
 
 def picture_rows(*, elem_id: str, empty: str) -> gr.HTML:
-    """Rows of pictures. Event: `done` (deed, key, chosen, ids, version)."""
+    """Rows of pictures. Event: `done` (deed, key, chosen, ids, version, dataset, batch)."""
     return _panel("rows", elem_id, {"rows": [], "empty": empty}, refused=None)
 
 
-def point_map(*, elem_id: str) -> gr.HTML:
+def point_map(*, elem_id: str, empty: str) -> gr.HTML:
     """A map with a lasso. Event: `lassoed` (ids)."""
-    return _panel("map", elem_id, {"points": []})
+    return _panel("map", elem_id, {"points": [], "empty": empty}, before=("map_points.js",))
 
 
 def coverage_table(*, elem_id: str) -> gr.HTML:
@@ -25,11 +25,11 @@ def coverage_table(*, elem_id: str) -> gr.HTML:
     return _panel("coverage", elem_id, None)
 
 
-def _panel(name: str, elem_id: str, value: Any, **more: Any) -> gr.HTML:
+def _panel(name: str, elem_id: str, value: Any, before: tuple[str, ...] = (), **more: Any) -> gr.HTML:
     return gr.HTML(
         value=value,
         html_template=read_web(f"{name}.html"),
-        js_on_load=read_web("card.js", f"{name}.js"),
+        js_on_load=read_web("card.js", *before, f"{name}.js"),
         apply_default_css=False,
         elem_id=elem_id,
         **more,

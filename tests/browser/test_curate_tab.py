@@ -1,15 +1,8 @@
 """The Curate tab as two reviewers use it: by keyboard, together, blinded, with filters of their own."""
 
 import json
-import os
 import random
 import shutil
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -70,32 +63,11 @@ def services(tmp_path_factory, tiny_models):
 
 
 @pytest.fixture(scope="module")
-def url(services, repository):
-    """The app with two users."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+def url(services, run_program):
+    """The app with its users."""
     settings = services.settings
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("DERMAFLUX_")}
-    variables |= {
-        "DERMAFLUX_DATA_DIR": str(settings.data_dir), "DERMAFLUX_MODELS_DIR": str(settings.models_dir),
-        "DERMAFLUX_DEVICE": "cpu", "NO_PROXY": "127.0.0.1,localhost", "PYTHONPATH": str(repository),
-    }  # fmt: skip
-    script = Path(__file__).with_name("serve_with_users.py")
-    app = subprocess.Popen([sys.executable, script, str(port)], cwd=repository, env=variables)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(900):
-            assert app.poll() is None, "the app did not start"
-            try:
-                urllib.request.urlopen(address, timeout=5).close()
-                break
-            except OSError:
-                time.sleep(0.2)
-        yield address
-    finally:
-        app.terminate()
-        app.wait(timeout=60)
+    with run_program("tests/browser/serve_with_users.py", settings.data_dir, models_dir=settings.models_dir) as url:
+        yield url
 
 
 @pytest.fixture
@@ -107,7 +79,7 @@ def visit(browser, url):
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         context.set_default_timeout(120_000)
         opened.append(context)
-        context.request.post(f"{url}/login", form={"username": name, "password": name[0]})
+        assert context.request.post(f"{url}/login", form={"username": name, "password": "reading"}).ok
         page = context.new_page()
         page.on("pageerror", lambda error: problems.append(f"script error: {error}"))
         page.goto(url)

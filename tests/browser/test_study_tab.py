@@ -49,9 +49,9 @@ def services(tmp_path, fill_for_study):
 
 @pytest.fixture
 def as_user(browser, run_program, services):
-    """Open the Study tab as a user of `study_server`; every page is checked for errors at the end."""
+    """Open the Study tab as a user of `serve_with_users`; every page is checked for errors at the end."""
     opened, problems = [], []
-    with run_program("tests/browser/study_server.py", services.settings.data_dir) as url:
+    with run_program("tests/browser/serve_with_users.py", services.settings.data_dir) as url:
 
         def open_tab(name):
             context = browser.new_context(viewport={"width": 1280, "height": 800})

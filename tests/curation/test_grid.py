@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from dermaflux.curation import paging
 from dermaflux.curation.database import downgrade, migrate
 from dermaflux.curation.records import ImageFilter, Order
 from dermaflux.curation.review_records import ReviewPlan
@@ -45,6 +46,16 @@ def test_figures_are_in_order_and_images_without_one_come_last(store, ranked):
     rising = [by_id[i] for i in walk(store, Order.LEAST_MALIGNANT)]
     assert falling == [0.9, 0.5, 0.5, 0.5, 0.3, 0.1, None]
     assert rising == [0.1, 0.3, 0.5, 0.5, 0.5, 0.9, None]
+
+
+@pytest.mark.parametrize("database_kind", ["sqlite"], indirect=True, scope="session")
+@pytest.mark.parametrize("order", [o for o in Order if o not in (Order.NEWEST, Order.OLDEST) and not o.by_realism])
+def test_a_sort_by_a_figure_reads_no_captions(engine, order):
+    query = paging.slice_of(ImageFilter(order=order), None, None, 0, 120)
+    plain = query.compile(engine, compile_kwargs={"literal_binds": True})
+    with engine.connect() as connection:
+        plan = [row[3] for row in connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {plain}")]
+    assert plan[0] == "SCAN images USING COVERING INDEX ix_images_figures"
 
 
 def test_realism_sorts_rated_images_and_counts_only_them(store, ranked, says):
@@ -98,6 +109,17 @@ def test_verdicts_together_are_stored_in_order_and_taken_back_together(store, im
     assert store.verify_chain().intact
 
 
+def test_verdicts_of_a_batch_are_taken_back_whatever_came_after(store, image_ids, says):
+    store.decide_all([says(i, "reject", batch_id="b1") for i in image_ids[:2]])
+    store.decide(says(image_ids[2], "accept"))
+    assert len(store.undo_together("first", "ada", "b1")) == 2
+    assert (store.counts("first").reject, store.counts("first").accept) == (0, 1)
+    with pytest.raises(InvalidRequest, match="left to undo"):
+        store.undo_together("first", "ada", "b1")
+    with pytest.raises(InvalidRequest, match="left to undo"):
+        store.undo_together("first", "ben", "b1")
+
+
 def test_one_stale_verdict_of_several_is_refused_and_says_why(store, image_ids, says):
     store.decide(says(image_ids[1], "reject", "ben"))
     done = store.decide_all([says(i, "accept", expected_version=0) for i in image_ids[:3]])
@@ -131,8 +153,12 @@ def test_what_is_no_duplicate_is_remembered_until_the_image_goes(store, image_id
     store.say_distinct(image_ids[:2], "ben")
     assert len(store.distinct_pairs(image_ids)) == 3
     assert store.distinct_pairs(image_ids[1:3]) == {tuple(sorted(image_ids[1:3]))}
+    store.unsay_distinct(image_ids[:2], "ada")  # ben said it last
+    assert len(store.distinct_pairs(image_ids)) == 3
+    store.unsay_distinct(image_ids[1:3], "ada")
+    assert len(store.distinct_pairs(image_ids)) == 2
     store.purge(image_ids[:1], "a test")
-    assert len(store.distinct_pairs(image_ids)) == 1
+    assert store.distinct_pairs(image_ids) == frozenset()
 
 
 def test_a_dataset_is_renamed_hidden_and_archived_with_its_decisions(filled):

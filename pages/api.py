@@ -238,13 +238,13 @@ class Endpoints:
 
     @endpoint(Role.VIEWER, "see a saliency map")
     def explain_sample(
-        self, request: gr.Request, image_id: str, side: ExplainedSide = "requested", overlay: bool = False
+        self, request: gr.Request, image_id: str, side: ExplainedSide = "predicted", overlay: bool = False
     ) -> ExplainAnswer:
         """What on a stored generated image speaks, to the classifier, for a side: benign or malignant. Research only.
 
         Parameters:
             image_id: of a stored generated image; pictures cannot be sent
-            side: benign or malignant by name, or as it was requested, or as the classifier predicts
+            side: benign or malignant by name, as the classifier predicts, or as it was requested (not of free text)
             overlay: whether to send the image under its saliency map, too
 
         Returns:

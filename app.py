@@ -50,6 +50,7 @@ def _launch(services: "Services", host: str) -> "gr.Blocks":
 
     from pages.access import Access
     from pages.look import launch_options
+    from pages.mcp_answers import answer_in_schema
     from pages.shell import build_app
 
     app = build_app(services).queue(default_concurrency_limit=None, max_size=None)
@@ -65,6 +66,7 @@ def _launch(services: "Services", host: str) -> "gr.Blocks":
         **(launch_options() | access.launch_options()),
     )
     access.lend_to_mcp(app)
+    answer_in_schema(app)
     return app
 
 

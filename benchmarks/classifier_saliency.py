@@ -1,5 +1,7 @@
 """Whether the saliency map lies on the lesion and on what decides: served map against chance and the centre.
 
+Served is the map of the side that a picture is called; that of the other side should name it worse.
+
 `python -m benchmarks.classifier_saliency` on HAM10000 val pictures with their masks, half of them malignant.
 Enrichment: mean map on the lesion / mean map on the frame. Pointing: the hottest pixel lies on the lesion. Inside: the
 share of the map on the lesion. Deletion and insertion: `dermaflux.classification.faithfulness`, apart for pictures that
@@ -19,7 +21,7 @@ from dermaflux.domain.records import Split
 from training.dataset import LesionDataset, load_ham10000
 from training.program import program
 
-MAKERS = ("served", "centre", "random")
+MAKERS = ("served", "other side", "centre", "random")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +53,12 @@ def report(options: SaliencyOptions) -> None:
         if not 0.02 < inside.mean() < 0.6 or prediction.malignant is None or prediction.threshold is None:
             continue
         called = prediction.malignant >= prediction.threshold
-        maps = {"served": classifier.saliency(image), "centre": _centre(image), "random": _random(image, rng)}
+        maps = {
+            "served": classifier.saliency(image, malignant=called),
+            "other side": classifier.saliency(image, malignant=not called),
+            "centre": _centre(image),
+            "random": _random(image, rng),
+        }
         for name, where in maps.items():
             scores = classifier.faithfulness(image, where, malignant=called)
             share, hottest = where[inside].sum() / where.sum(), inside.ravel()[where.argmax()]

@@ -22,6 +22,7 @@ from pages.admission import (
     admitted_name,
     new_secret,
 )
+from pages.endpoint import wrong_arguments
 from pages.login import login_routes
 
 if TYPE_CHECKING:
@@ -39,8 +40,9 @@ class Access:
         self._gate = self._build_gate()
 
     def launch_options(self) -> dict[str, Any]:
-        """The options. Raises InvalidRequest when nobody could ever log in."""
-        options: dict[str, Any] = {"mcp_server": self._services.settings.mcp}
+        """The options, app_kwargs among them. Raises InvalidRequest when nobody could ever log in."""
+        app_kwargs: dict[str, Any] = {"exception_handlers": {TypeError: wrong_arguments}}
+        options: dict[str, Any] = {"mcp_server": self._services.settings.mcp, "app_kwargs": app_kwargs}
         if self._gate is None:
             return options
         self._services.check_ready()
@@ -49,7 +51,7 @@ class Access:
         routes = login_routes(self._services) if self._gate.has_login_page else []
         return {
             **options,
-            "app_kwargs": {"middleware": [layer], "routes": routes},
+            "app_kwargs": app_kwargs | {"middleware": [layer], "routes": routes},
             "auth_dependency": admitted_name,
         }
 

@@ -1,7 +1,8 @@
 """The endpoints for programs, under stable names, over HTTP (`gradio_client`, curl) and MCP alike.
 
-They are typed, and apart from the components, so that a new layout never breaks a script; their docstrings are what
-an MCP client reads. Classifying and measuring act on a stored generated image by its id; no endpoint takes a picture.
+They are typed, and apart from the components, so that a new layout never breaks a script; their docstrings and the
+types of their answers (`pages.api_answers`) are what a program reads of them. Classifying, measuring and explaining act
+on a stored generated image by its id; no endpoint takes a picture.
 """
 
 from collections.abc import Iterator
@@ -9,31 +10,27 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
-from dermaflux.domain.lesion import Colour, Diagnosis, Sex, Site, SkinTone
+from dermaflux.domain.lesion import Colour, Diagnosis, ExplainedSide, Sex, Site, SkinTone
 from dermaflux.domain.records import DISCLAIMER, SamplingRequest, Verdict
 from dermaflux.domain.roles import Role
-from dermaflux.services.records import (
-    Ended,
-    Finished,
-    Paused,
-    Preview,
-    ProbeRequest,
-    ProbeStep,
-    Skipped,
-)
-from pages.api_fields import (
-    Answer,
-    ExportedFile,
-    ExportLayout,
-    LesionFields,
+from dermaflux.services.records import ProbeRequest, ProbeStep
+from pages.api_answers import (
+    Archive,
+    Caption,
+    ClassifyAnswer,
+    ExplainAnswer,
+    GenerateAnswer,
+    MeasureAnswer,
+    ProbeAnswer,
+    Statement,
     StoredVerdict,
     VerdictAnswer,
-    file_answer,
-    image_answer,
-    lesion_of,
 )
+from pages.api_fields import ExportLayout, LesionFields, file_answer, generation_answers, lesion_of
 from pages.components.caption_text import requested_spec
-from pages.page import FOLLOW_QUEUE, in_words, visitor_in, visitor_of
+from pages.components.pictures import overlay_uri
+from pages.endpoint import add_endpoint, endpoint
+from pages.page import FOLLOW_QUEUE, visitor_of
 from pages.probe_panel import PROBE_QUEUE
 from pages.review import may_judge
 
@@ -45,23 +42,21 @@ def add_api(services: "Services") -> None:
     """Add the endpoints to the current Blocks; first, so that no listener takes one of the names."""
     endpoints = Endpoints(services)
     for function in (endpoints.compose_caption, endpoints.decide, endpoints.undo):
-        gr.api(function, api_name=function.__name__, queue=False)
-    gr.api(endpoints.export, api_name="export", concurrency_limit=1)
-    for function in (endpoints.classify_sample, endpoints.measure_sample):
-        gr.api(function, api_name=function.__name__, concurrency_limit=None)
-    gr.api(endpoints.probe, api_name="probe", concurrency_id=PROBE_QUEUE, concurrency_limit=1)
-    gr.api(
-        endpoints.generate, api_name="generate", concurrency_id=FOLLOW_QUEUE, concurrency_limit=None
-    )
+        add_endpoint(function, queue=False)
+    add_endpoint(endpoints.export, concurrency_limit=1)
+    for function in (endpoints.classify_sample, endpoints.measure_sample, endpoints.explain_sample):
+        add_endpoint(function, concurrency_limit=None)
+    add_endpoint(endpoints.probe, concurrency_id=PROBE_QUEUE, concurrency_limit=1)
+    add_endpoint(endpoints.generate, concurrency_id=FOLLOW_QUEUE, concurrency_limit=None)
 
 
 class Endpoints:
     """The endpoints over the services. Their parameters are a contract with programs, so there may be many."""
 
     def __init__(self, services: "Services") -> None:
-        self._services = services
+        self.services = services
 
-    @in_words
+    @endpoint(Role.VIEWER, "compose captions")
     def compose_caption(  # noqa: PLR0913 - one parameter a field of LesionSpec
         self,
         request: gr.Request,
@@ -74,7 +69,7 @@ class Endpoints:
         site: Site | None = None,
         skin_tone: SkinTone | None = None,
         variation: int | None = None,
-    ) -> str:
+    ) -> Caption:
         """Compose the caption of a skin lesion, in the grammar the generator was trained on.
 
         Parameters:
@@ -91,14 +86,13 @@ class Endpoints:
         Returns:
             the caption
         """
-        visitor_of(self._services, request).require(Role.VIEWER, "compose captions")
         lesion = LesionFields(
             asymmetry=asymmetry, border=border, colours=colours, diagnosis=diagnosis, age=age, sex=sex, site=site,
             skin_tone=skin_tone,
         )  # fmt: skip
-        return self._services.compose_caption(lesion_of(lesion), variation)
+        return self.services.compose_caption(lesion_of(lesion), variation)
 
-    @in_words
+    @endpoint(Role.REVIEWER, "generate images")
     def generate(  # noqa: PLR0913 - one parameter a field of SamplingRequest
         self,
         request: gr.Request,
@@ -114,7 +108,7 @@ class Endpoints:
         adapter: str | None = None,
         adapter_weight: float = 1.0,
         candidates: int = 1,
-    ) -> Iterator[Answer]:
+    ) -> Iterator[GenerateAnswer]:
         """Sample synthetic dermoscopic images from a caption, from a spec, or from both, and store them.
 
         Streams {job_id, state, step, num_steps, images, skipped}; the last answer holds every image with what was
@@ -138,9 +132,9 @@ class Endpoints:
         Returns:
             job, state and images
         """
-        visitor = visitor_of(self._services, request).require(Role.REVIEWER, "generate images")
+        visitor = visitor_of(self.services, request)
         asked = lesion_of(spec) if spec else None
-        text = caption if caption.strip() or asked is None else self._services.compose_caption(asked, None)
+        text = caption if caption.strip() or asked is None else self.services.compose_caption(asked, None)
         sampling = SamplingRequest(
             caption=text,
             spec=requested_spec(text, asked) if asked else None,
@@ -150,14 +144,15 @@ class Endpoints:
             guidance_scale=guidance_scale,
             contrast_scale=contrast_scale,
             size_px=size_px,
-            model=model or self._services.settings.model,
+            model=model or self.services.settings.model,
             adapter=adapter,
             adapter_weight=adapter_weight,
             candidates=candidates,
         )
-        yield from self._answers(self._services.submit_generation(visitor.name, sampling).job_id)
+        job_id = self.services.submit_generation(visitor.name, sampling).job_id
+        yield from generation_answers(job_id, self.services.follow(job_id))
 
-    @in_words
+    @endpoint(Role.REVIEWER, "judge images")
     def decide(
         self,
         request: gr.Request,
@@ -179,15 +174,15 @@ class Endpoints:
         Returns:
             the verdict as all reviewers together come to it, and the image's version
         """
-        visitor = may_judge(self._services, request, dataset)
-        stored = self._services.decide(
+        visitor = may_judge(self.services, request, dataset)
+        stored = self.services.decide(
             dataset, image_id, visitor.name, verdict, expected_version=expected_version, request_id=request_id
         )
         return StoredVerdict(
             image_id=stored.image_id, verdict=stored.verdict, dataset=dataset, version=stored.version
         )
 
-    @in_words
+    @endpoint(Role.REVIEWER, "take back a verdict")
     def undo(self, request: gr.Request, dataset: str) -> VerdictAnswer:
         """Take back one's own last verdict in a dataset.
 
@@ -197,14 +192,15 @@ class Endpoints:
         Returns:
             the image with the verdict it has now
         """
-        visitor = visitor_in(self._services, request, dataset, Role.REVIEWER, "take back a verdict")
-        stored = self._services.undo(dataset, visitor.name)
+        visitor = visitor_of(self.services, request)
+        self.services.open_dataset(dataset, visitor)
+        stored = self.services.undo(dataset, visitor.name)
         return VerdictAnswer(image_id=stored.image_id, verdict=stored.verdict, dataset=dataset)
 
-    @in_words
+    @endpoint(Role.CURATOR, "export a dataset")
     def export(
         self, request: gr.Request, dataset: str, layout: ExportLayout = "imagefolder"
-    ) -> tuple[ExportedFile, str]:
+    ) -> tuple[Archive, Statement]:
         """Export the accepted images of a dataset as one zip file, for training splits only.
 
         Parameters:
@@ -214,11 +210,11 @@ class Endpoints:
         Returns:
             the zip file, and the statement that goes with it
         """
-        visitor_in(self._services, request, dataset, Role.CURATOR, "export a dataset")
-        return file_answer(self._services.export_zip(dataset, layout)), DISCLAIMER
+        self.services.open_dataset(dataset, visitor_of(self.services, request))
+        return file_answer(self.services.export_zip(dataset, layout)), DISCLAIMER
 
-    @in_words
-    def classify_sample(self, request: gr.Request, image_id: str) -> Answer:
+    @endpoint(Role.VIEWER, "classify an image")
+    def classify_sample(self, request: gr.Request, image_id: str) -> ClassifyAnswer:
         """Classify a stored generated image: calibrated P(malignant) and diagnoses. Research only; not a diagnosis.
 
         Parameters:
@@ -227,11 +223,10 @@ class Endpoints:
         Returns:
             malignant, diagnosis, statement; refused says why there is no answer
         """
-        visitor_of(self._services, request).require(Role.VIEWER, "classify an image")
-        return self._services.assess(image_id).prediction.to_dict() | {"statement": DISCLAIMER}
+        return ClassifyAnswer(**self.services.assess(image_id).prediction.to_dict(), statement=DISCLAIMER)
 
-    @in_words
-    def measure_sample(self, request: gr.Request, image_id: str) -> Answer:
+    @endpoint(Role.VIEWER, "measure an image")
+    def measure_sample(self, request: gr.Request, image_id: str) -> MeasureAnswer:
         """Measure asymmetry (0 to 2), border (0 to 8) and colours on a stored generated image.
 
         Parameters:
@@ -240,10 +235,27 @@ class Endpoints:
         Returns:
             asymmetry, border, colours and the raw measures; refused says why there is no answer
         """
-        visitor_of(self._services, request).require(Role.VIEWER, "measure an image")
-        return self._services.assess(image_id).measurement.to_dict() | {"statement": DISCLAIMER}
+        return MeasureAnswer(**self.services.assess(image_id).measurement.to_dict(), statement=DISCLAIMER)
 
-    @in_words
+    @endpoint(Role.VIEWER, "see a saliency map")
+    def explain_sample(
+        self, request: gr.Request, image_id: str, side: ExplainedSide = "predicted", overlay: bool = False
+    ) -> ExplainAnswer:
+        """What on a stored generated image speaks, to the classifier, for a side: benign or malignant. Research only.
+
+        Parameters:
+            image_id: of a stored generated image; pictures cannot be sent
+            side: benign or malignant by name, as the classifier predicts, or as it was requested (not of free text)
+            overlay: whether to send the image under its saliency map, too
+
+        Returns:
+            how far the map can be believed (deletion, insertion) and how much of it is on the lesion
+        """
+        found = self.services.explain_stored(image_id, side)
+        shown = overlay_uri(found.overlay) if overlay and found.overlay else None
+        return ExplainAnswer(**found.to_dict(), overlay=shown, statement=DISCLAIMER)
+
+    @endpoint(Role.CURATOR, "train a head on a dataset")
     def probe(
         self,
         request: gr.Request,
@@ -251,7 +263,7 @@ class Endpoints:
         real: str | None = None,
         num_real: int | None = None,
         seed: int = 0,
-    ) -> Iterator[Answer]:
+    ) -> Iterator[ProbeAnswer]:
         """Do the accepted images of a dataset help a classifier? Trains a quick head with and without them.
 
         Streams {state, doing, done, total}; the last answer is the report, with state done.
@@ -265,26 +277,10 @@ class Endpoints:
         Returns:
             the report
         """
-        visitor_in(self._services, request, dataset, Role.CURATOR, "train a head on a dataset")
-        asked = ProbeRequest(dataset=dataset, real=self._services.real_set(real), num_real=num_real, seed=seed)
-        for event in self._services.probe(asked):
+        self.services.open_dataset(dataset, visitor_of(self.services, request))
+        asked = ProbeRequest(dataset=dataset, real=self.services.real_set(real), num_real=num_real, seed=seed)
+        for event in self.services.probe(asked):
             if isinstance(event, ProbeStep):
                 yield {"state": "running", "doing": event.doing, "done": event.done, "total": event.total}
             else:
                 yield {"state": "done", **event.to_dict(), "statement": DISCLAIMER}
-
-    def _answers(self, job_id: str) -> Iterator[Answer]:
-        answer: Answer = {"job_id": job_id, "state": "queued", "images": [], "skipped": [], "statement": DISCLAIMER}
-        for event in self._services.follow(job_id):
-            match event:
-                case Preview():
-                    answer |= {"state": "running", "step": event.step, "num_steps": event.num_steps}
-                case Paused():
-                    answer |= {"state": "paused"}
-                case Finished():
-                    answer |= {"images": [*answer["images"], image_answer(event)]}
-                case Skipped():
-                    answer |= {"skipped": [*answer["skipped"], event.image_index]}
-                case Ended():
-                    answer |= {"state": event.state, "error": event.error}
-            yield dict(answer)

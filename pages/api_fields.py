@@ -1,11 +1,15 @@
-"""What programs send and get: the fields of a lesion, of one image and of a verdict, as types a schema is made of.
+"""What programs send: the fields of a lesion; and how records become the answers of `pages.api_answers`.
 
 Plain records; no service and no handler.
 """
 
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 from urllib.parse import quote
+
+from pydantic import ConfigDict, with_config
+from typing_extensions import TypedDict  # pydantic reads typing's from Python 3.12 on only
 
 from dermaflux.domain.lesion import (
     Colour,
@@ -18,12 +22,13 @@ from dermaflux.domain.lesion import (
     typical_colours,
 )
 from dermaflux.domain.records import DISCLAIMER
-from dermaflux.services.records import Finished
+from dermaflux.services.records import Ended, Finished, JobEvent, Paused, Preview, Skipped
+from pages.api_answers import ExportedFile, GenerateAnswer, ImageAnswer
 
-Answer = dict[str, Any]
 ExportLayout = Literal["imagefolder", "parquet", "webdataset", "dicom", "coco"]
 
 
+@with_config(ConfigDict(extra="forbid"))
 class LesionFields(TypedDict, total=False):
     """A lesion as a program states it; colours by name, or how many."""
 
@@ -35,29 +40,6 @@ class LesionFields(TypedDict, total=False):
     sex: Sex | None
     site: Site | None
     skin_tone: SkinTone | None
-
-
-class VerdictAnswer(TypedDict):
-    """A verdict as it stands now; None: none."""
-
-    image_id: str
-    verdict: str | None
-    dataset: str
-
-
-class StoredVerdict(VerdictAnswer):
-    """A verdict just stored, and the version of the image with it."""
-
-    version: int
-
-
-class ExportedFile(TypedDict):
-    """A file as Gradio's clients know one, so that they download it; url is where others get it."""
-
-    path: str
-    url: str
-    orig_name: str
-    meta: dict[str, str]
 
 
 def file_answer(path: Path) -> ExportedFile:
@@ -75,14 +57,27 @@ def lesion_of(fields: LesionFields) -> LesionSpec:
     return LesionSpec.from_dict(values)
 
 
-def image_answer(event: Finished) -> Answer:
+def image_answer(event: Finished) -> ImageAnswer:
     """One finished image: what it is, how it was made, what was measured and predicted."""
     stored = event.stored
     made = {name: stored.generated.get(name) for name in ("caption", "spec", "seed", "model", "model_sha256")}
-    return {
-        "image_id": stored.image_id,
-        "sha256": stored.sha256,
-        **made,
-        **event.assessment.to_dict(),
-        "statement": DISCLAIMER,
-    }
+    found = event.assessment.to_dict()
+    return ImageAnswer(image_id=stored.image_id, sha256=stored.sha256, **made, **found, statement=DISCLAIMER)
+
+
+def generation_answers(job_id: str, events: Iterable[JobEvent]) -> Iterator[GenerateAnswer]:
+    """An answer at each event of a job, with all that is known by then."""
+    answer = GenerateAnswer(job_id=job_id, state="queued", images=[], skipped=[], statement=DISCLAIMER)
+    for event in events:
+        match event:
+            case Preview():
+                answer |= {"state": "running", "step": event.step, "num_steps": event.num_steps}
+            case Paused():
+                answer |= {"state": "paused"}
+            case Finished():
+                answer |= {"images": [*answer["images"], image_answer(event)]}
+            case Skipped():
+                answer |= {"skipped": [*answer["skipped"], event.image_index]}
+            case Ended():
+                answer |= {"state": event.state, "error": event.error}
+        yield answer.copy()

@@ -9,7 +9,8 @@ import gradio as gr
 
 from dermaflux.domain.errors import DermaFluxError, NotMeasurable
 from dermaflux.domain.roles import Role, Visitor
-from pages.components.card_view import saliency_note
+from dermaflux.services.records import Explanation
+from pages.components.card_view import saliency_view
 from pages.components.dataset_picker import counts_html
 from pages.components.pictures import overlay_uri, picture_uri
 from pages.page import IN_WORDS, QUICK, in_words, visitor_in, visitor_of
@@ -49,13 +50,12 @@ class ReviewActions:
 
     @in_words
     def saliency(self, evt: gr.EventData, request: gr.Request) -> Any:
-        """The map of where the classifier looked and how far it can be believed, by image id."""
+        """The maps of what speaks for the requested and the predicted side, and what they are worth, by image id."""
         visitor_of(self._services, request).require(Role.VIEWER, "see a saliency map")
-        found = self._services.explain(evt.image_id)
-        if found.overlay is None:
-            raise NotMeasurable(str(found.refused))
-        shown = {"picture": overlay_uri(found.overlay), "note": saliency_note(found)}
-        return gr.HTML(saliency={evt.image_id: shown})
+        found = self._services.explain_both_sides(evt.image_id)
+        if found[0].overlay is None:
+            raise NotMeasurable(str(found[0].refused))
+        return gr.HTML(saliency={evt.image_id: [_shown(side) for side in found]})
 
     @in_words
     def enlarge(self, evt: gr.EventData, request: gr.Request) -> Any:
@@ -70,6 +70,11 @@ class ReviewActions:
         """The counts of a dataset as HTML, as far as the visitor may see them."""
         visitor = visitor_in(self._services, request, dataset, Role.VIEWER, "see a dataset")
         return counts_html(self._services.counts(dataset, viewer=visitor.name))
+
+
+def _shown(found: Explanation) -> dict[str, str]:
+    assert found.overlay is not None  # whoever has one side of a picture has the other
+    return saliency_view(found) | {"picture": overlay_uri(found.overlay)}
 
 
 def may_judge(services: "Services", request: gr.Request | None, dataset: str) -> Visitor:

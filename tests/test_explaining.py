@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from dermaflux.__main__ import main
+from dermaflux.domain.caption import compose
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import LesionSpec, typical_colours
 from dermaflux.domain.records import (
@@ -24,7 +25,7 @@ from dermaflux.services import Services
 from dermaflux.services.records import Explanation, StripStep
 from dermaflux.services.strip_sheet import strip_sheet
 from dermaflux.settings import Settings
-from pages.components.card_view import saliency_note
+from pages.components.card_view import saliency_view
 
 SPEC = LesionSpec(asymmetry=1, border=4, colours=typical_colours(3, "mel"), diagnosis="mel")
 SIDE_PX = 96
@@ -79,7 +80,7 @@ def test_an_explanation_has_a_map_its_scores_and_the_share_on_the_lesion(service
     assert found.malignant == pytest.approx(services.classify(picture).malignant)
     assert 0 <= found.deletion <= 1 and 0 <= found.insertion <= 1
     mask = np.asarray(services.segment(picture)) > 0
-    where = services._classifier().saliency(picture)
+    where = services._classifier().saliency(picture, malignant=found.side == "malignant")
     assert found.lesion_area == pytest.approx(mask.mean())
     assert found.inside_lesion_share == pytest.approx(where[mask].sum() / where.sum())
     assert "overlay" not in found.to_dict()
@@ -266,9 +267,54 @@ def test_evaluate_classifier_needs_diagnoses_and_both_kinds(here, capsys):
     assert "Add metadata.csv" in capsys.readouterr().err
 
 
-def test_the_note_beside_a_map_says_what_is_known():
-    full = Explanation(malignant=0.6, deletion=0.312, insertion=0.744, inside_lesion_share=0.92, lesion_area=0.3)
-    assert saliency_note(full) == (
-        "92% of the map lies inside the lesion, which fills 30%; deletion 0.31, insertion 0.74"
+def test_the_words_beside_a_map_say_whose_side_it_is_and_what_is_known():
+    full = Explanation(side="malignant", requested="malignant", predicted="benign", malignant=0.06, deletion=0.312,
+                       insertion=0.744, inside_lesion_share=0.92, lesion_area=0.3)  # fmt: skip
+    assert saliency_view(full) == {
+        "label": "Requested malignant",
+        "alt": "Saliency map over the synthetic lesion: what speaks for malignant, requested",
+        "note": "What speaks for malignant, requested; 92% of the map lies inside the lesion, which fills 30%; "
+        "deletion 0.31, insertion 0.74",
+    }
+    bare = Explanation(side="benign", requested="benign", predicted="benign", deletion=0.3, insertion=0.7)
+    assert saliency_view(bare)["note"] == (
+        "What speaks for benign, requested and predicted; deletion 0.30, insertion 0.70"
     )
-    assert saliency_note(Explanation(deletion=0.3, insertion=0.7)) == "deletion 0.30, insertion 0.70"
+
+
+def test_each_side_has_its_own_map_and_scores_of_its_own_probability(services):
+    picture = lesion()
+    sides = {side: services.explain(picture, side) for side in ("benign", "malignant")}
+    assert [found.side for found in sides.values()] == list(sides)
+    assert np.abs(np.asarray(sides["benign"].overlay, int) - np.asarray(sides["malignant"].overlay)).max() > 20
+    for side, found in sides.items():
+        where = services._classifier().saliency(picture, malignant=side == "malignant")
+        scores = services._classifier().faithfulness(picture, where, malignant=side == "malignant")
+        assert (found.deletion, found.insertion) == (scores.deletion, scores.insertion)
+        assert found.requested is None and found.predicted == services.explain(picture).side
+    with pytest.raises(InvalidRequest, match="no side was requested"):
+        services.explain(picture, "requested")
+
+
+def test_the_requested_side_comes_first_and_the_predicted_one_when_it_differs(services):
+    job = services.submit_generation("ann", SamplingRequest(caption=compose(SPEC), spec=SPEC, size_px=64, num_steps=1))
+    services.start()
+    *_, ended = services.follow(job.job_id)
+    assert ended.state == "done", ended
+    (image_id,) = services.job(job.job_id).image_ids
+    predicted = services.explain_stored(image_id).side
+    found = services.explain_both_sides(image_id)
+    assert [one.side for one in found] == (["malignant"] if predicted == "malignant" else ["malignant", "benign"])
+    assert {one.requested for one in found} == {"malignant"} and {one.predicted for one in found} == {predicted}
+
+
+def test_explain_takes_a_side_and_reads_the_requested_one_from_the_picture(here, capsys):
+    lesion_asked = ["--asymmetry", "1", "--border", "4", "--colours", "3", "--diagnosis", "mel"]
+    assert main(["generate", *lesion_asked, "--size", "64", "--steps", "1", "--out", "in"]) == 0
+    lesion().save(here / "in" / "unknown.png")
+    capsys.readouterr()
+    assert main(["explain", "in", "--out", "maps", "--side", "requested", "--json"]) == 0
+    made, unknown = sorted(json_lines(capsys), key=lambda line: Path(line["path"]).name)
+    assert (made["side"], made["requested"], made["refused"]) == ("malignant", "malignant", None)
+    assert "no side was requested" in unknown["refused"] and unknown["deletion"] is None
+    assert main(["explain", "in/unknown.png", "--out", "maps", "--side", "left"]) == 2

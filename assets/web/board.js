@@ -8,10 +8,11 @@ const empty = root.querySelector('.df-empty');
 const cards = new Map();      // key -> card elements
 const saved = new Map();      // image id -> verdict the server acknowledged since the page was loaded
 const waiting = new Map();    // image id -> { verdict, timer } painted, not yet acknowledged
-const maps = new Map();       // image id -> saliency { picture, note }
+const maps = new Map();       // image id -> saliency, a list of { picture, label, alt, note }: the requested side first
 const originals = new Map();  // image id -> the stored picture itself
 const skipping = new Set();   // job id and key of images that the server was asked to skip
 const shownMaps = new Set();  // image ids whose saliency map is on
+const sidesShown = new Map(); // image id -> the place in that list of the side that is looked at
 let current = null;           // key of the focused card
 
 let texts = [];               // the cards as they came, JSON text each
@@ -36,15 +37,18 @@ function paintCard(data) {
   const card = cards.get(data.key);
   painted.set(data.key, data);
   updateCard(card, data, verdictOf(data), waiting.has(data.image_id));
-  const map = maps.get(data.image_id);
-  const on = Boolean(map) && shownMaps.has(data.image_id);
-  if (map && card.overlay.getAttribute('src') !== map.picture) card.overlay.src = map.picture;
-  card.overlay.hidden = !on;
-  paintSaliency(card.body, map, on);
+  paintSaliency(card.overlay, card.body, saliencyOf(data));
   paintSkip(card, data, skipping.has(`${data.skippable} ${data.key}`));
   if (zoom.open && zoom.dataset.key === data.key) paintZoom();
   card.root.tabIndex = data.key === current ? 0 : -1;
   card.root.classList.toggle('is-current', data.key === current);
+}
+
+function saliencyOf(data) {
+  const sides = maps.get(data.image_id);
+  if (!sides || !shownMaps.has(data.image_id)) return null;
+  const choose = (place) => { sidesShown.set(data.image_id, place); paintCard(dataOf(data.key)); };
+  return { sides, place: sidesShown.get(data.image_id) || 0, choose };
 }
 
 function paintStrip() {
@@ -151,7 +155,7 @@ function acknowledge() {
 }
 
 function receiveMaps() {
-  for (const [id, map] of Object.entries(props.saliency || {})) maps.set(id, map);
+  for (const [id, sides] of Object.entries(props.saliency || {})) maps.set(id, sides);
   paint();
 }
 

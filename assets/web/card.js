@@ -136,11 +136,15 @@ function predictionBlock(prediction, calibration, onSaliency) {
   if (onSaliency) foot.append(button('df-link df-saliency-toggle', 'Show saliency', 'Where the classifier looked (S)', onSaliency));
   foot.append(el('span', 'df-small', 'Not a diagnosis'));
   block.append(foot);
+  const sides = el('div', 'df-saliency-sides');
+  sides.hidden = true;
+  sides.setAttribute('role', 'group');
+  sides.setAttribute('aria-label', 'The side whose saliency is shown');
   const note = el('p', 'df-reading df-saliency-note');
   note.hidden = true;
-  note.title = 'Inside the lesion: little says that the classifier looked at something else. Deletion: P of its answer as the '
+  note.title = 'Inside the lesion: little says that the classifier looked at something else. Deletion: P of that side as the '
     + 'hottest parts are painted over, low is good. Insertion: as they come back, high is good.';
-  block.append(note);
+  block.append(sides, note);
   return block;
 }
 
@@ -154,12 +158,26 @@ function paintSkip(card, data, asked) {
   card.skip.setAttribute('aria-label', `${card.skip.textContent} ${data.title}`);
 }
 
-// What is said of the saliency map in a card's body, or in the enlarged view's.
-function paintSaliency(body, map, on) {
+// The saliency of one image in a card, or in the enlarged view: the map on the picture, and in the body what is said of it
+// and a button a side, where the requested and the predicted one differ. shown: { sides, place, choose }, null while off.
+function paintSaliency(overlay, body, shown) {
+  const map = shown && shown.sides[shown.place];
+  if (map && overlay.getAttribute('src') !== map.picture) overlay.src = map.picture;
+  if (map) overlay.alt = map.alt;
+  overlay.hidden = !map;
   const toggle = body.querySelector('.df-saliency-toggle');
-  if (toggle) toggle.textContent = on ? 'Hide saliency' : 'Show saliency';
+  if (!toggle) return;
+  toggle.textContent = map ? 'Hide saliency' : 'Show saliency';
   const note = body.querySelector('.df-saliency-note');
-  if (note) { note.hidden = !on; note.textContent = on ? map.note : ''; }
+  note.hidden = !map;
+  note.textContent = map ? map.note : '';
+  const group = body.querySelector('.df-saliency-sides');
+  group.hidden = !map || shown.sides.length < 2;
+  if (group.hidden) return;
+  if (!group.children.length) {
+    group.append(...shown.sides.map((side, place) => button('df-side-button', side.label, side.alt, () => shown.choose(place))));
+  }
+  [...group.children].forEach((node, place) => node.setAttribute('aria-pressed', String(place === shown.place)));
 }
 
 function nearestBlock({ text, flag }) {

@@ -1,5 +1,5 @@
 // The enlarged view of one card: the picture with its saliency, the verdict, all that was found, how it was made.
-// Runs after card.js in the board's scope; board.js gives it dataOf, verdictOf, decide, toggleSaliency.
+// Runs after card.js in the board's scope; board.js gives it dataOf, verdictOf, decide, toggleSaliency, saliencyOf.
 
 const zoom = root.querySelector('.df-zoom');
 const zoomPicture = zoom.querySelector('.df-zoom-picture');
@@ -42,11 +42,7 @@ function paintZoom() {
   if (!data || data.image_id !== zoom.dataset.imageId) return;
   const verdict = verdictOf(data);
   for (const [name, node] of Object.entries(zoomButtons)) node.setAttribute('aria-pressed', String(name === verdict));
-  const map = maps.get(data.image_id);
-  const on = Boolean(map) && shownMaps.has(data.image_id);
-  if (map && zoomOverlay.getAttribute('src') !== map.picture) zoomOverlay.src = map.picture;
-  zoomOverlay.hidden = !on;
-  paintSaliency(zoom.querySelector('.df-zoom-found'), map, on);
+  paintSaliency(zoomOverlay, zoom.querySelector('.df-zoom-found'), saliencyOf(data));
 }
 
 function receiveOriginals() {

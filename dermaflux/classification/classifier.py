@@ -53,21 +53,21 @@ class LesionClassifier:
         answers = iter(self._probabilities(usable, self.facts.num_turns))
         return [self._prediction(None if reason else next(answers), reason) for reason in reasons]
 
-    def saliency(self, image: Image.Image) -> np.ndarray:
-        """Where the evidence for the answer lies: float32 (H, W) in 0..1 on the picture's own frame.
+    def saliency(self, image: Image.Image, *, malignant: bool) -> np.ndarray:
+        """Where the evidence for a side, malignant or not, lies: float32 (H, W) in 0..1 on the picture's own frame.
 
-        How strongly the answer rests on each patch (ViTs) or Grad-CAM (other networks); what no view showed
-        is 0. Raises NotMeasurable for a picture that `predict` refuses.
+        `classification.saliency` says how; what no view showed is 0. Raises NotMeasurable for a picture that `predict`
+        refuses.
         """
         picture = to_rgb(image)
         if reason := refusal(picture):
             raise NotMeasurable(reason)
         seen = views(picture, self.facts.inputs)
-        maps = self._view_maps(seen)
+        maps = self._view_maps(seen, malignant)
         return saliency.on_frame(maps, [view.box for view in seen], picture.size)
 
     def faithfulness(self, image: Image.Image, where: np.ndarray, *, malignant: bool) -> Faithfulness:
-        """How far a map (H, W) names what an answer, malignant or not, rests on, by that answer's probability.
+        """How far a map (H, W) names what speaks for a side, malignant or not, by that side's probability.
 
         Pictures are judged upright alone, not in all their turns: a quarter of the work, for nearly the same scores.
         """
@@ -126,11 +126,11 @@ class LesionClassifier:
         network = self._network
         return network.forward_head(network.forward_features(x_BCHW), pre_logits=True)  # type: ignore[operator]
 
-    def _view_maps(self, seen: Sequence[View]) -> list[np.ndarray]:
+    def _view_maps(self, seen: Sequence[View], malignant: bool) -> list[np.ndarray]:
         shown = np.concatenate([np.stack(turned(view.pixels, saliency.NUM_TURNS)) for view in seen])
         x_BCHW = normalised(torch.from_numpy(shown).to(self.device), self.facts.inputs)
-        mask = torch.tensor(self.facts.malignant, device=self.device)
-        return saliency.merge_turns(self._probe.maps(x_BCHW, mask), len(seen))
+        side = torch.tensor(self.facts.malignant, device=self.device) == malignant
+        return saliency.merge_turns(self._probe.maps(x_BCHW, side), len(seen))
 
 
 def _means(rows: np.ndarray, counts: Sequence[int]) -> np.ndarray:

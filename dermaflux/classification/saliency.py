@@ -1,9 +1,9 @@
-"""Which parts of a picture carry the classifier's answer, laid on the picture's own frame.
+"""Which parts of a picture speak for a side of the classifier's answer, laid on the picture's own frame.
 
-ViTs: how strongly the answer moves with each patch token the last attention reads (the length of its
-gradient), class and register tokens left out; it was chosen against attention rollout, Grad-CAM and
-occlusion by the figures in docs/classifier.md. Other networks: Grad-CAM (arXiv 1610.02391). It knows no
-file and no diagnosis names.
+ViTs: how strongly the side's log-odds move with each patch token the last attention reads (the length of its gradient),
+where the token speaks for the side at all (Grad-CAM above 0); class and register tokens are left out. A length alone is
+the same for both sides. Other networks: Grad-CAM (arXiv 1610.02391). Figures: docs/classifier.md. It knows no file and
+no diagnosis names.
 """
 
 import threading
@@ -35,29 +35,31 @@ class Probe:
         if isinstance(norm, nn.Module):
             norm.register_forward_hook(self._record)
 
-    def maps(self, x_BCHW: Tensor, malignant: Tensor) -> np.ndarray:
-        """Maps (B, h, w), 0 and above, of what the answer given (malignant log-odds or their reverse) rests on."""
+    def maps(self, x_BCHW: Tensor, side: Tensor) -> np.ndarray:
+        """Maps (B, h, w), 0 and above, of what speaks for a side: the classes (C,) of it against all others."""
         with torch.enable_grad():
-            return self._token_map(x_BCHW, malignant) if self._reads_tokens else self._grad_cam(x_BCHW, malignant)
+            return self._token_map(x_BCHW, side) if self._reads_tokens else self._grad_cam(x_BCHW, side)
 
-    def _token_map(self, x_BCHW: Tensor, malignant: Tensor) -> np.ndarray:
+    def _token_map(self, x_BCHW: Tensor, side: Tensor) -> np.ndarray:
         self._local.recorded = recorded = []
         try:
-            target = _answer(self.network(x_BCHW), malignant)
+            target = _log_odds(self.network(x_BCHW), side)
         finally:
             self._local.recorded = None
         (gradient,) = torch.autograd.grad(target, recorded)
         prefix = int(self.network.num_prefix_tokens)  # type: ignore[arg-type]
-        strength = gradient[:, prefix:].norm(dim=-1)
+        gradient, tokens = gradient[:, prefix:], recorded[0].detach()[:, prefix:]
+        speaks_for = (gradient.mean(dim=1, keepdim=True) * tokens).sum(dim=-1) > 0
+        strength = gradient.norm(dim=-1) * speaks_for
         height, width = self._grid(strength.shape[1])
         return strength.reshape(len(x_BCHW), height, width).cpu().numpy()
 
-    def _grad_cam(self, x_BCHW: Tensor, malignant: Tensor) -> np.ndarray:
+    def _grad_cam(self, x_BCHW: Tensor, side: Tensor) -> np.ndarray:
         x_BCHW = x_BCHW.detach().requires_grad_()
         features = self.network.forward_features(x_BCHW)  # type: ignore[operator]
         if features.ndim != 4:
             raise InvalidRequest("This network gives no map of features, so it has no saliency.")
-        target = _answer(self.network.forward_head(features), malignant)  # type: ignore[operator]
+        target = _log_odds(self.network.forward_head(features), side)  # type: ignore[operator]
         (gradient,) = torch.autograd.grad(target, features)
         channels = 1 if features.shape[1] == self.network.num_features else 3
         space = (2, 3) if channels == 1 else (1, 2)
@@ -121,7 +123,6 @@ def overlay(image: Image.Image, saliency: np.ndarray) -> Image.Image:
     return Image.fromarray(mixed.round().astype(np.uint8))
 
 
-def _answer(logits: Tensor, malignant: Tensor) -> Tensor:
-    """The sum over pictures of the log-odds towards the side each picture was put on."""
-    odds = logits[:, malignant].logsumexp(1) - logits[:, ~malignant].logsumexp(1)
-    return (odds * torch.where(odds.detach() >= 0, 1.0, -1.0)).sum()
+def _log_odds(logits: Tensor, side: Tensor) -> Tensor:
+    """The sum over pictures of the log-odds of a side."""
+    return (logits[:, side].logsumexp(1) - logits[:, ~side].logsumexp(1)).sum()

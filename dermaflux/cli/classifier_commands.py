@@ -8,6 +8,7 @@ from tyro.conf import Positional, arg
 
 from dermaflux.cli.flags import DrawingFlags, SpecFlags, check_choice
 from dermaflux.domain.errors import InvalidRequest
+from dermaflux.domain.lesion import ExplainedSide
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,12 +44,14 @@ class Classifier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explain:
-    """Show where the classifier looked on generated pictures, and how far that map can be believed. Research only."""
+    """Show what on generated pictures speaks for a side, and how far that map can be believed. Research only."""
 
     paths: Positional[tuple[Path, ...]]
     """Pictures or folders of them."""
     out: Path
     """The folder for the overlays; made when it is missing."""
+    side: ExplainedSide = "predicted"
+    """What the map speaks for: benign or malignant, as the classifier predicts, or as the picture was requested."""
     json: bool = False
     """One JSON object a line instead of a table."""
 

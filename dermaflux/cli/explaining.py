@@ -2,6 +2,7 @@
 
 import io
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -11,6 +12,7 @@ from dermaflux.cli.flags import SamplingFlags
 from dermaflux.cli.judging import check_names, judged
 from dermaflux.cli.making import sampling_request
 from dermaflux.cli.output import ProgressBar, write_json, write_line, write_table
+from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.records import DISCLAIMER
 from dermaflux.services import Services
 from dermaflux.services.records import Explanation, StripStep
@@ -18,7 +20,7 @@ from dermaflux.services.strip_sheet import strip_sheet
 
 _MIDDLE: dict[str, Any] = {"asymmetry": 1.0, "border": 4.0, "colours": "3"}
 _ATTRIBUTES = {"colours": "num_colours"}
-_SHOWN = ("malignant", "deletion", "insertion", "inside_lesion_share", "lesion_area")
+_SHOWN = ("malignant", "side", "deletion", "insertion", "inside_lesion_share", "lesion_area")
 
 
 def explain(services: Services, command: Explain) -> None:
@@ -27,14 +29,22 @@ def explain(services: Services, command: Explain) -> None:
     check_names(pictures, command.out, "overlays")
     out = services.prepare_folder(command.out)
     rows: list[tuple[Any, ...]] = []
-    for path, found in judged(pictures, services.explain_file, lambda why: Explanation(refused=why)):
+
+    def look(path: Path) -> Explanation:
+        try:
+            return services.explain_file(path, command.side)
+        except InvalidRequest as error:  # of this picture nothing is known; the others may say more
+            return Explanation(refused=str(error))
+
+    for path, found in judged(pictures, look, lambda why: Explanation(refused=why)):
         if found.overlay is not None:
             services.write_whole(out / f"{path.stem}.png", _png(found.overlay))
         if command.json:
             write_json({"path": str(path)} | found.to_dict() | {"statement": DISCLAIMER})
         rows.append((path, *(getattr(found, name) for name in _SHOWN), found.refused or ""))
     if not command.json:
-        write_table(("path", "P(malignant)", "deletion", "insertion", "inside lesion", "lesion", "refused"), rows)
+        heading = ("path", "P(malignant)", "side", "deletion", "insertion", "inside lesion", "lesion", "refused")
+        write_table(heading, rows)
         write_line(DISCLAIMER)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from dermaflux.domain.errors import InvalidRequest
 
@@ -59,6 +59,11 @@ class Diagnosis(StrEnum):
     def label(self) -> str:
         """The name a person reads, such as 'melanoma'."""
         return DIAGNOSIS_NAMES[self]
+
+
+Side = Literal["benign", "malignant"]
+ExplainedSide = Literal["requested", "predicted", "benign", "malignant"]
+"""A side by name, or the one that was asked for, or the one that the classifier sees."""
 
 
 class Sex(StrEnum):

@@ -15,7 +15,7 @@ from dermaflux.curation.records import (
     VerdictCounts,
     checked_dataset_name,
 )
-from dermaflux.domain.lesion import choice
+from dermaflux.domain.lesion import ExplainedSide, LesionSpec, choice
 from dermaflux.domain.records import Assessment, StoredImage, Verdict
 from dermaflux.services.deduplicating import Deduplicating
 from dermaflux.services.filtering import ALL, UNDECIDED
@@ -47,9 +47,21 @@ class Curating(Deduplicating):
         with Image.open(io.BytesIO(self._store().read_png(image_id))) as picture:
             return picture.convert("RGB")
 
-    def explain(self, image: "str | Image.Image") -> Explanation:
-        """Where the classifier looked on a stored image, by its id, or on any picture."""
-        return super().explain(self.stored_picture(image) if isinstance(image, str) else image)
+    def explain_stored(self, image_id: str, side: ExplainedSide = "predicted") -> Explanation:
+        """What speaks for a side on a stored image. Raises InvalidRequest when it is the requested one of free text."""
+        return self.explain(self.stored_picture(image_id), side, self._asked_of(image_id))
+
+    def explain_both_sides(self, image_id: str) -> tuple[Explanation, ...]:
+        """The side that was requested of a stored image, and when it differs, the predicted one behind it."""
+        picture, spec = self.stored_picture(image_id), self._asked_of(image_id)
+        first = self.explain(picture, "requested" if spec else "predicted", spec)
+        if first.side == first.predicted:
+            return (first,)
+        return first, self.explain(picture, "predicted", spec)
+
+    def _asked_of(self, image_id: str) -> LesionSpec | None:
+        spec = self.image(image_id).generated.get("spec")
+        return LesionSpec.from_dict(spec) if spec else None
 
     def assess(self, image: "str | Image.Image") -> Assessment:
         """Measure and classify a stored image, by its id, or any picture."""

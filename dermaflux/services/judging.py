@@ -6,9 +6,15 @@ from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dermaflux.domain.errors import ModelNotAvailable
-from dermaflux.domain.lesion import SkinTone
+from dermaflux.domain.errors import (
+    DataNotFound,
+    ImageNotReadable,
+    InvalidRequest,
+    ModelNotAvailable,
+)
+from dermaflux.domain.lesion import ExplainedSide, LesionSpec, Side, SkinTone
 from dermaflux.domain.records import Assessment, Measurement, NearestTraining, Prediction
+from dermaflux.provenance import read_provenance
 from dermaflux.services import pictures
 from dermaflux.services.records import Explanation
 from dermaflux.services.wiring import Wiring
@@ -78,18 +84,35 @@ class Judging(Wiring):
         """The skin type that the skin around the lesion looks like: an estimate, None where too little is seen."""
         return self._measurer().skin_tone(image)
 
-    def explain(self, image: "Image.Image") -> Explanation:
-        """Where the classifier looked, how far the map names what it rests on, and how much of it is on the lesion."""
+    def explain(
+        self, image: "Image.Image", side: ExplainedSide = "predicted", spec: LesionSpec | None = None
+    ) -> Explanation:
+        """What speaks for a side, how far the map names what that side rests on, and how much of it is on the lesion.
+
+        spec: what was asked of the picture, where that is known. Raises InvalidRequest when the side that was requested
+        is asked for and it is not.
+        """
         from dermaflux.classification import overlay
 
+        requested = side_of(spec.malignant) if spec else None
+        if side == "requested" and requested is None:
+            raise InvalidRequest(
+                "No lesion was described for this image, so no side was requested. "
+                "Ask for predicted, benign or malignant."
+            )
         classifier = self._classifier()
         prediction = classifier.predict([image])[0]
         if prediction.malignant is None or prediction.threshold is None:
-            return Explanation(refused=prediction.refused)
-        where = classifier.saliency(image)
-        found = classifier.faithfulness(image, where, malignant=prediction.malignant >= prediction.threshold)
+            return Explanation(requested=requested, refused=prediction.refused)
+        predicted = side_of(prediction.malignant >= prediction.threshold)
+        explained = {"requested": requested, "predicted": predicted}.get(side) or side
+        where = classifier.saliency(image, malignant=explained == "malignant")
+        found = classifier.faithfulness(image, where, malignant=explained == "malignant")
         inside, area = self._lesion_shares(image, where)
         return Explanation(
+            side=explained,
+            predicted=predicted,
+            requested=requested,
             malignant=prediction.malignant,
             deletion=found.deletion,
             insertion=found.insertion,
@@ -124,9 +147,12 @@ class Judging(Wiring):
         """Classify a picture file. Raises ImageNotReadable."""
         return self.classify(self.open_picture(path))
 
-    def explain_file(self, path: Path) -> Explanation:
-        """Explain the classifier's view of a picture file. Raises ImageNotReadable."""
-        return self.explain(self.open_picture(path))
+    def explain_file(self, path: Path, side: ExplainedSide = "predicted") -> Explanation:
+        """Explain the classifier's view of a picture file, which may say itself what was asked of it.
+
+        Raises ImageNotReadable, or InvalidRequest when the requested side is asked for and the file names none.
+        """
+        return self.explain(self.open_picture(path), side, _spec_in(path))
 
     def segment_file(self, path: Path) -> "Image.Image":
         """The lesion mask of a picture file: mode L, 0 or 255, in its size. Raises ImageNotReadable."""
@@ -165,3 +191,15 @@ class Judging(Wiring):
         if not mask.any() or not total:
             return None, None
         return float(where[mask].sum()) / total, float(mask.mean())
+
+
+def side_of(malignant: bool) -> Side:
+    """The name of a side."""
+    return "malignant" if malignant else "benign"
+
+
+def _spec_in(path: Path) -> LesionSpec | None:
+    try:
+        return read_provenance(path).spec
+    except (DataNotFound, ImageNotReadable):  # a picture of somebody else's
+        return None

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dermaflux.domain.lesion import Side
 from dermaflux.domain.records import (
     Assessment,
     GeneratedImage,
@@ -168,13 +169,18 @@ class AdapterChoice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Explanation:
-    """Where the classifier looked on one picture, and how far that can be believed; or why it looked at nothing.
+    """What on one picture speaks for a side, and how far that can be believed; or why nothing does.
 
-    overlay: the picture under its saliency map. deletion (low is good) and insertion (high is good) are 0..1;
-    inside_lesion_share: the share of the map inside the lesion's mask, which covers lesion_area of the frame; both are
-    None where no lesion is found or no segmenter is installed. A low share says that it looked at something else.
+    side: what the map speaks for; predicted: the side at the operating point; requested: the side that was asked for,
+    None where that is not known. overlay: the picture under its saliency map. deletion (low is good) and insertion
+    (high is good) of the probability of `side` are 0..1; inside_lesion_share: the share of the map inside the lesion's
+    mask, which covers lesion_area of the frame; both are None where no lesion is found or no segmenter is installed. A
+    low share says that it looked at something else.
     """
 
+    side: Side | None = None
+    predicted: Side | None = None
+    requested: Side | None = None
     malignant: float | None = None
     deletion: float | None = None
     insertion: float | None = None

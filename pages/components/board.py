@@ -1,8 +1,9 @@
 """The board of sample cards as a Gradio component: its template, its script and its events.
 
 `value` is `{"job": {...} | None, "cards": [...], "empty": text}`, a card as JSON text (`BoardView.packed`); `verdicts`,
-`refusals` (a reason each), `saliency` (`{"picture": URI, "note": text}` each) and `originals` are maps by image id that
-handlers send beside it, so that an answer to one card never disturbs the stream of the others.
+`refusals` (a reason each), `saliency` (a list of `{"picture": URI, "label", "alt", "note"}` each, one a side) and
+`originals` are maps by image id that handlers send beside it, so that an answer to one card never disturbs the stream
+of the others.
 """
 
 import gradio as gr

@@ -79,8 +79,19 @@ def stored_card(stored: StoredImage, *, key: str, title: str, picture: str) -> C
     }
 
 
-def saliency_note(found: Explanation) -> str:
-    """The scores of a saliency map in few words, without what is not known."""
+def saliency_view(found: Explanation) -> dict[str, str]:
+    """The words beside a saliency map: its side in short and in full, and its scores without what is not known."""
+    sides = {"requested": found.requested, "predicted": found.predicted}
+    who = [name for name, side in sides.items() if side == found.side]
+    side = f"{found.side}, {' and '.join(who)}" if who else str(found.side)
+    return {
+        "label": f"{who[0] if who else 'for'} {found.side}".capitalize(),
+        "alt": f"Saliency map over the synthetic lesion: what speaks for {side}",
+        "note": "; ".join([f"What speaks for {side}", *_saliency_scores(found)]),
+    }
+
+
+def _saliency_scores(found: Explanation) -> list[str]:
     words = []
     if found.inside_lesion_share is not None and found.lesion_area is not None:
         words.append(
@@ -88,7 +99,7 @@ def saliency_note(found: Explanation) -> str:
         )
     if found.deletion is not None and found.insertion is not None:
         words.append(f"deletion {found.deletion:.2f}, insertion {found.insertion:.2f}")
-    return "; ".join(words)
+    return words
 
 
 def requested_of(stored: StoredImage) -> LesionSpec | None:

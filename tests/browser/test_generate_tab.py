@@ -90,6 +90,19 @@ def test_an_edited_caption_is_noted_kept_and_can_set_the_controls(page):
     expect(page.locator("#caption-note")).to_contain_text("Matches the sliders")
 
 
+def show_each_side(card):
+    """Where the classifier disagrees with the request, the card offers both sides, and each has its own map."""
+    sides, disagrees = card.locator(".df-side-button"), "disagrees" in card.inner_text()
+    expect(sides).to_have_count(2 if disagrees else 0)
+    if not disagrees:
+        return
+    requested = card.locator(".df-overlay").get_attribute("src")
+    card.get_by_role("button", name="Predicted benign").click()
+    expect(card.locator(".df-saliency-note")).to_contain_text("What speaks for benign, predicted")
+    expect(sides.nth(1)).to_have_attribute("aria-pressed", "true")
+    assert card.locator(".df-overlay").get_attribute("src") != requested
+
+
 def test_from_sliders_to_a_zip_with_provenance(page):
     use_dataset(page, "main path")
     page.evaluate(WATCH_PREVIEWS)
@@ -103,7 +116,9 @@ def test_from_sliders_to_a_zip_with_provenance(page):
 
     cards.first.get_by_role("button", name="Show saliency").click()
     expect(cards.first.locator(".df-overlay")).to_be_visible()
+    expect(cards.first.locator(".df-saliency-note")).to_contain_text("What speaks for malignant, requested")
     expect(cards.first.locator(".df-saliency-note")).to_contain_text("deletion")
+    show_each_side(cards.first)
     cards.first.get_by_role("button", name="Accept").click()
     expect(cards.first.locator(".df-verdict")).to_have_text("✓ accepted")
     cards.nth(1).focus()

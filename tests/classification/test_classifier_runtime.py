@@ -46,7 +46,7 @@ def test_blank_and_small_pictures_are_refused_in_their_place(drawn):
     assert fine.refused is None and fine.malignant > 0.5
     assert "32 px" in small.refused
     with pytest.raises(NotMeasurable, match="blank"):
-        drawn.classifier.saliency(pictures[0])
+        drawn.classifier.saliency(pictures[0], malignant=True)
 
 
 def test_no_pictures_give_no_predictions(drawn):
@@ -99,11 +99,14 @@ def test_embeddings_are_unit_vectors_that_keep_kinds_together(drawn):
 
 def test_threads_get_the_answers_of_a_single_one(drawn):
     pictures = [drawn.draw(malignant=bool(i % 2), seed=i) for i in range(8)]
-    wanted = [(drawn.classifier.predict([p])[0].malignant, drawn.classifier.saliency(p)) for p in pictures]
+
+    def look(picture):
+        return drawn.classifier.predict([picture])[0].malignant, drawn.classifier.saliency(picture, malignant=True)
+
+    wanted = [look(picture) for picture in pictures]
 
     def work(index):
-        picture = pictures[index % 8]
-        return drawn.classifier.predict([picture])[0].malignant, drawn.classifier.saliency(picture)
+        return look(pictures[index % 8])
 
     with ThreadPoolExecutor(4) as pool:
         for index, (malignant, where) in enumerate(pool.map(work, range(32))):

@@ -65,7 +65,7 @@ def test_views_are_averaged_where_both_looked():
 @pytest.mark.parametrize("centre", [(20, 20), (76, 24), (48, 72), (70, 70)])
 def test_the_map_is_hottest_on_the_drawn_spot(drawn, centre):
     picture = drawn.draw(size=(96, 96), centre=centre, radius=14, malignant=True)
-    where = drawn.classifier.saliency(picture)
+    where = drawn.classifier.saliency(picture, malignant=True)
     assert where.shape == (96, 96) and where.dtype == np.float32
     rows, columns = np.mgrid[:96, :96]
     inside = (columns - centre[0]) ** 2 + (rows - centre[1]) ** 2 <= 20**2
@@ -80,7 +80,7 @@ def test_the_map_is_hottest_on_the_drawn_spot(drawn, centre):
 def test_any_network_gives_a_map_on_the_frame(drawn, model, size_px, crop):
     # test_vit3 has register tokens and no class token pooling; test_resnet goes by Grad-CAM.
     classifier = _untrained(model, size_px, crop)
-    where = classifier.saliency(drawn.draw(size=(120, 80)))
+    where = classifier.saliency(drawn.draw(size=(120, 80)), malignant=True)
     assert where.shape == (80, 120) and np.isfinite(where).all()
     assert where.min() >= 0 and where.max() <= 1
     if crop == "centre":
@@ -107,3 +107,13 @@ def test_the_overlay_keeps_the_picture_where_nothing_is_hot(drawn):
     assert (after[where == 1] != before[where == 1]).any()
     with pytest.raises(InvalidRequest, match="Make them agree"):
         overlay(Image.new("RGB", (10, 10)), where)
+
+
+@pytest.mark.parametrize("malignant", [True, False])
+def test_the_map_of_a_side_names_it_better_than_the_map_of_the_other(drawn, malignant):
+    picture = drawn.draw(size=(96, 96), centre=(40, 52), radius=14, malignant=malignant)
+    own, other = (drawn.classifier.saliency(picture, malignant=side) for side in (malignant, not malignant))
+    assert np.abs(own - other).max() > 0.5
+    scores = [drawn.classifier.faithfulness(picture, where, malignant=True) for where in (own, other)]
+    better = [score.insertion - score.deletion for score in scores]
+    assert better[0] > better[1] if malignant else better[0] < better[1]

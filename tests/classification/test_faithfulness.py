@@ -78,7 +78,7 @@ def test_a_large_picture_is_judged_small_and_scores_as_its_small_one():
 @pytest.mark.parametrize("centre", [(40, 34), (24, 40), (70, 30)])
 def test_on_a_trained_network_the_map_beats_its_reverse(drawn, centre):
     picture = drawn.draw(size=(96, 72), centre=centre, radius=14, malignant=True)
-    where = drawn.classifier.saliency(picture)
+    where = drawn.classifier.saliency(picture, malignant=True)
     found = drawn.classifier.faithfulness(picture, where, malignant=True)
     reverse = drawn.classifier.faithfulness(picture, where.max() - where, malignant=True)
     assert found.deletion < reverse.deletion

@@ -13,7 +13,7 @@ from dermaflux.settings import Settings
 def served(start_app, tmp_path_factory):
     """The URL of the app and its data directory."""
     data_dir = tmp_path_factory.mktemp("served") / "data"
-    with start_app(data_dir, max_waiting=3) as url:
+    with start_app(data_dir, max_waiting=3, mcp="true") as url:
         yield url, data_dir
 
 

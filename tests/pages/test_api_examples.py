@@ -13,7 +13,10 @@ from dermaflux.services import Services
 from dermaflux.settings import Settings
 
 PASSWORD = "correct horse battery"
-TOOLS = {"compose_caption", "generate", "decide", "undo", "export", "classify_sample", "measure_sample", "probe"}
+TOOLS = {
+    "compose_caption", "generate", "decide", "undo", "export", "classify_sample", "measure_sample", "explain_sample",
+    "probe",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")

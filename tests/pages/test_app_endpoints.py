@@ -20,6 +20,7 @@ NAMES = {
     "/export",
     "/classify_sample",
     "/measure_sample",
+    "/explain_sample",
     "/probe",
 }
 

@@ -105,6 +105,7 @@ OPEN_TO_VIEWERS = {
     "Endpoints.compose_caption",
     "Endpoints.classify_sample",
     "Endpoints.measure_sample",
+    "Endpoints.explain_sample",
     "AccountActions.show",
     "AccountActions.change_password",  # their own
     "AccountActions.issue_key",  # in their own name and role

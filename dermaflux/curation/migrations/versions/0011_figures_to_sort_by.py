@@ -6,7 +6,7 @@ Revision 0011. Nothing else changes, up or down.
 from alembic import op
 
 revision = "0011"
-down_revision = "0009"
+down_revision = "0010"
 branch_labels = None
 depends_on = None
 

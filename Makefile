@@ -21,7 +21,7 @@ RUN_READY := $(VENV)/.ready-run-$(call digest,requirements.txt)
 DEV_READY := $(VENV)/.ready-dev-$(call digest,requirements.txt requirements-c2pa.txt requirements-scale.txt requirements-dev.txt)
 PIP = $(PY) -m pip install --disable-pip-version-check --no-input
 SHOW = awk '/^ *(Downloading|Building|Successfully)/ {print substr($$0, 1, 110); fflush()}'
-# They wait most of their time for processes they started: two at a time, each file on its own.
+# They wait much of their time for browsers and other processes they started: two at a time, each file on its own.
 BESIDE = -n 2 --dist loadfile
 TORCH_PAIR = $(shell grep -E '^(torch|torchvision)==' requirements.txt)
 
@@ -33,7 +33,7 @@ run: $(RUN_READY)
 
 test: $(DEV_READY)
 	$(PY) -m pytest -m "not slow and not browser" -n auto --maxprocesses 4 --dist loadfile $(ARGS) $(NONE_IS_FINE)
-	$(PY) -m pytest -m "browser and not slow" $(ARGS) $(NONE_IS_FINE)
+	$(PY) -m pytest -m "browser and not slow" $(BESIDE) $(ARGS) $(NONE_IS_FINE)
 
 test-slow: $(DEV_READY)
 	$(PY) -m pytest -m "slow and not long" $(BESIDE) $(ARGS)

@@ -73,7 +73,7 @@ class GroupActions:
                 yield gr.skip(), line(progress(event)), gr.skip()
             else:
                 found = {"rows": _rows(event[:_SHOWN]), "empty": _NONE, "dataset": dataset, "undo": True}
-                yield found, line(_summary(event)), gr.skip()
+                yield found | {"number": secrets.token_hex(4)}, line(_summary(event)), gr.skip()
 
     def settle(self, evt: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
         """Keep one and reject the rest, remember that they are no duplicates, or take either back.

@@ -40,7 +40,7 @@ def map_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab, views: gr.
     running.failure(_not_drawn, None, [points, note, stop], **IN_WORDS)
     running.then(idle_stop, None, stop, **IN_WORDS)
     stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
-    dataset.change(_not_drawn, None, [points, note, stop], cancels=running, **IN_WORDS)
+    dataset.change(_not_drawn, None, [points, note, stop], **IN_WORDS)
     points.lassoed(actions.pick, None, [views, grid], **IN_WORDS)
 
 
@@ -74,7 +74,7 @@ class MapActions:
             else:
                 points = [[p.x, p.y, p.kind, p.diagnosis, p.image_id] for p in event]
                 drawn = {"points": points, "empty": _NO_IMAGE, "number": secrets.token_hex(4)}
-                yield drawn, line(f"{len(points):,} pictures."), gr.skip()
+                yield drawn, line(f"{len(points):,} pictures, with the verdicts of {dataset}."), gr.skip()
 
     @in_words
     def pick(self, evt: gr.EventData, request: gr.Request) -> tuple[Any, Any]:

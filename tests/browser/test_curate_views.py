@@ -115,7 +115,7 @@ def test_the_best_of_a_group_is_kept_the_rest_rejected_and_both_taken_back(open_
     page = open_view("Near-duplicates")
     page.locator("#find-groups").click()
     expect(page.locator(ROW)).to_have_count(1, timeout=PATIENCE_MS)  # the first to need the models waits for them
-    expect(page.locator("#groups-note")).to_contain_text("One group; 2 images more than one of each.")
+    expect(page.locator("#groups-note")).to_contain_text("One group in views; 2 images more than one of each.")
     expect(page.locator(f"{ROW} .cu-row-head")).to_contain_text("closest to its request")
     tiles = page.locator(f"{ROW} .cu-tile")
     expect(tiles.nth(0)).to_have_attribute("aria-checked", "true")
@@ -153,7 +153,7 @@ def test_the_map_is_selected_by_mouse_and_by_keyboard_and_fills_the_grid(open_vi
     page = open_view("Map")
     choose(page, "map-real", "clinic")
     page.locator("#draw-map").click()
-    expect(page.locator("#map-note")).to_contain_text(f"{NUM_IMAGES + NUM_REAL} pictures.")
+    expect(page.locator("#map-note")).to_contain_text(f"{NUM_IMAGES + NUM_REAL} pictures, with the verdicts of views.")
     legend = page.locator(".cu-map-legend button")
     expect(legend).to_have_text([f"Accepted {NUM_APART}", f"To review {NUM_ALIKE}", f"Real pictures {NUM_REAL}"])
     said, canvas = page.locator(".cu-map-note"), page.get_by_role("application", name="Map of images")

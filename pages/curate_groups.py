@@ -47,7 +47,7 @@ def groups_view(services: "Services", dataset: gr.Dropdown) -> Dependency:
     running.failure(_not_looked, None, [rows, note, stop], **IN_WORDS)
     running.then(idle_stop, None, stop, **IN_WORDS)
     stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
-    dataset.change(_not_looked, None, [rows, note, stop], cancels=running, **IN_WORDS)
+    dataset.change(_not_looked, None, [rows, note, stop], **IN_WORDS)
     return rows.done(actions.settle, None, [rows, note], **IN_WORDS, trigger_mode="multiple")
 
 
@@ -73,7 +73,7 @@ class GroupActions:
                 yield gr.skip(), line(progress(event)), gr.skip()
             else:
                 found = {"rows": _rows(event[:_SHOWN]), "empty": _NONE, "dataset": dataset, "undo": True}
-                yield found, line(_summary(event)), gr.skip()
+                yield found | {"number": secrets.token_hex(4)}, line(_summary(event, dataset)), gr.skip()
 
     def settle(self, evt: gr.EventData, request: gr.Request) -> tuple[Any, Any]:
         """Keep one and reject the rest, remember that they are no duplicates, or take either back.
@@ -102,13 +102,13 @@ class GroupActions:
         return f"One kept, {number} rejected."
 
 
-def _summary(groups: "tuple[DuplicateGroup, ...]") -> str:
+def _summary(groups: "tuple[DuplicateGroup, ...]", dataset: str) -> str:
     extra = sum(len(group.images) - 1 for group in groups)
     shown = f" The largest {_SHOWN} are shown." if len(groups) > _SHOWN else ""
     if not groups:
         return _NONE
     number = "One group" if len(groups) == 1 else f"{len(groups):,} groups"
-    return f"{number}; {extra:,} images more than one of each.{shown}"
+    return f"{number} in {dataset}; {extra:,} images more than one of each.{shown}"
 
 
 def _rows(groups: "tuple[DuplicateGroup, ...]") -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """The view of the map: stored images by verdict and real pictures on a plane; a lasso picks what the grid shows."""
 
+import secrets
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def map_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab, views: gr.
     running.failure(_not_drawn, None, [points, note, stop], **IN_WORDS)
     running.then(idle_stop, None, stop, **IN_WORDS)
     stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
-    dataset.change(_not_drawn, None, [points, note, stop], cancels=running, **IN_WORDS)
+    dataset.change(_not_drawn, None, [points, note, stop], **IN_WORDS)
     points.lassoed(actions.pick, None, [views, grid], **IN_WORDS)
 
 
@@ -72,7 +73,8 @@ class MapActions:
                 yield gr.skip(), line(progress(event)), gr.skip()
             else:
                 points = [[p.x, p.y, p.kind, p.diagnosis, p.image_id] for p in event]
-                yield {"points": points, "empty": _NO_IMAGE}, line(f"{len(points):,} pictures."), gr.skip()
+                drawn = {"points": points, "empty": _NO_IMAGE, "number": secrets.token_hex(4)}
+                yield drawn, line(f"{len(points):,} pictures, with the verdicts of {dataset}."), gr.skip()
 
     @in_words
     def pick(self, evt: gr.EventData, request: gr.Request) -> tuple[Any, Any]:

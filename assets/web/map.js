@@ -1,5 +1,5 @@
 // A map of points with a lasso, and a box by keyboard. Runs after card.js and map_points.js in the same scope.
-// value: { points: [[x, y, kind, diagnosis, id or null], ...], empty }. Event to Python: 'lassoed' { ids }.
+// value: { points: [[x, y, kind, diagnosis, id or null], ...], empty, number }. Event to Python: 'lassoed' { ids }.
 // Real pictures are never selected.
 
 const mapRoot = element.querySelector('.cu-map');
@@ -11,6 +11,7 @@ let loop = [];
 let cross = null;   // where the keyboard stands, once it was used
 let corner = null;  // the first corner of a box
 let chosen = new Set();
+let painted = null; // number of the map that is shown
 
 const points = () => (props.value && props.value.points) || [];
 const shown = () => points().filter((point) => !hiddenKinds.has(point[2]));
@@ -120,7 +121,11 @@ canvas.addEventListener('keydown', (event) => {
 inMap('.cu-map-clear').addEventListener('click', () => { choose([]); canvas.focus(); });
 inMap('.cu-map-show').addEventListener('click', () => trigger('lassoed', { ids: [...chosen] }));
 
+// The last news of a handler comes again when it ends: what was selected meanwhile stays.
 function paintMap() {
+  const { number } = props.value || {};
+  if (number && number === painted) return;
+  painted = number;
   const none = points().length === 0;
   for (const selector of ['canvas', '.cu-map-how', '.cu-map-head']) inMap(selector).hidden = none;
   inMap('.cu-empty').hidden = !none;

@@ -1,10 +1,11 @@
 // Rows of pictures with what may be done about each: near-duplicate groups and disputes. Runs after card.js.
 // value: { rows: [{ key, title, note, ids, pictures: [{ id, picture, alt, words, best }], deeds: [[name, text, isMain, done]] }],
-//   empty, dataset, undo }. A row leaves at once and comes back when refused; with `undo` a line stays from which it can be
+//   empty, dataset, undo, number }. A row leaves at once and comes back when refused; with `undo` a line stays from which it can be
 // taken back. Event to Python: 'done' { deed, key, chosen, ids, version, dataset, batch }; to take back, the deed is 'undo NAME'.
 
 const rowsRoot = element.querySelector('.cu-rows');
 const rowNodes = new Map();
+let painted = null; // number of the answer that is shown, where it has one
 
 // The pictures of a row, one of them to be kept: `chosen()` says which.
 function picturesOf(row) {
@@ -76,8 +77,11 @@ function rowOf(row, value) {
   return { box, restore };
 }
 
+// The last news of a handler comes again when it ends: what was settled meanwhile stays so.
 function paintRows() {
   const value = props.value || { rows: [], empty: '' };
+  if (value.number && value.number === painted) return;
+  painted = value.number;
   rowNodes.clear();
   for (const row of value.rows) rowNodes.set(row.key, rowOf(row, value));
   rowsRoot.querySelector('.cu-rows-list').replaceChildren(...[...rowNodes.values()].map(({ box }) => box));

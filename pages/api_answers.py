@@ -178,6 +178,9 @@ class ExportedFile(TypedDict):
     path: Annotated[str, Field(description="Where gradio_client puts it, or where it lies on the server")]
     url: Annotated[str, Field(description="Address of the zip file on this server")]
     orig_name: Annotated[str, Field(description="Name of the zip file")]
+    size: Annotated[NotRequired[int | None], Field(description="Bytes, where Gradio knows it")]
+    mime_type: Annotated[NotRequired[str | None], Field(description="Kind of file, where Gradio knows it")]
+    is_stream: Annotated[NotRequired[bool], Field(description="Never: it is whole")]
     meta: Annotated[dict[str, str], Field(description="Gradio's mark of a file")]
 
 

@@ -297,7 +297,7 @@ def test_each_side_has_its_own_map_and_scores_of_its_own_probability(services):
 
 
 def test_the_requested_side_comes_first_and_the_predicted_one_when_it_differs(services):
-    job = services.submit_generation("ann", SamplingRequest(caption=compose(SPEC), spec=SPEC, size_px=64, num_steps=1))
+    job = services.submit_generation("ann", SamplingRequest(caption=compose(SPEC), spec=SPEC))
     services.start()
     *_, ended = services.follow(job.job_id)
     assert ended.state == "done", ended
@@ -310,7 +310,7 @@ def test_the_requested_side_comes_first_and_the_predicted_one_when_it_differs(se
 
 def test_explain_takes_a_side_and_reads_the_requested_one_from_the_picture(here, capsys):
     lesion_asked = ["--asymmetry", "1", "--border", "4", "--colours", "3", "--diagnosis", "mel"]
-    assert main(["generate", *lesion_asked, "--size", "64", "--steps", "1", "--out", "in"]) == 0
+    assert main(["generate", *lesion_asked, "--out", "in"]) == 0
     lesion().save(here / "in" / "unknown.png")
     capsys.readouterr()
     assert main(["explain", "in", "--out", "maps", "--side", "requested", "--json"]) == 0

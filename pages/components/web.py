@@ -13,6 +13,7 @@ STYLE_SHEETS = tuple(
     WEB_DIR / f"{name}.css"
     for name in (
         "theme", "board", "queue", "login", "accounts", "tour", "modes", "curate", "curate_views", "study", "insight",
+        "training",
     )
 )  # fmt: skip
 

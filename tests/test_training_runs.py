@@ -86,7 +86,7 @@ def test_the_papers_run_needs_a_large_gpu_and_is_refused_without_one(services, c
 
 
 def test_the_size_of_a_base_is_read_from_its_files(tiny_models):
-    size = base_size(tiny_models / "nano")
+    size = base_size(tiny_models / "nano", 64)
     assert (size.num_double, size.num_single, size.channels) == (1, 1, 32)
     assert 0 < size.lora_a_rank < size.transformer
 
@@ -111,6 +111,14 @@ def test_memory_beside_a_gpu_counts_too(services, clinic, monkeypatch):
     assert cost.need_gb < cost.have_gb and not cost.fits  # the base is loaded whole into 16 GB first
     with pytest.raises(InvalidRequest, match=r"GB of memory beside it, of 16\.0 GB"):
         services.start_training("ann", lora(preset="16gb"))
+
+
+def test_only_the_pictures_of_the_chosen_diagnoses_are_counted(services, clinic):
+    encoded = [
+        services.training_cost(lora(fields={"diagnoses": chosen})).parts["pictures and captions, encoded"]
+        for chosen in (["mel"], [], ["df"])
+    ]
+    assert encoded == pytest.approx([encoded[1] * 3 / 7, encoded[1], 0])
 
 
 def test_what_a_run_says_of_itself_is_told(services):

@@ -1,9 +1,10 @@
 """How near do the probe samples of a run come to the pictures it learns from? The product's own ruler, while it learns.
 
-Distances are those of the lesion descriptor (1 - cosine), the threshold is the one it was calibrated with: one real
-picture of another lesion in a thousand comes nearer. The training pictures are described once a run; only their vectors
-are kept, in the run's folder and without names. It knows no prompt, and of a copy that the descriptor does not tell
-(docs/duplicates.md) it knows nothing.
+Distances are those of the lesion descriptor (1 - cosine), the threshold is the one it was calibrated with. A run learns
+each picture in eight positions, and the descriptor takes mirror images for the same but not turned ones: so a sample is
+held against the training pictures in four turns, the nearest counts. The training pictures are described once a run;
+only their vectors are kept, in the run's folder and without names. It knows no prompt, and of a copy that the
+descriptor does not tell (docs/duplicates.md) it knows nothing.
 """
 
 import hashlib
@@ -64,8 +65,7 @@ class MemorisationCheck:
 
     def nearest(self, images: Sequence[Image.Image]) -> list[NearestTrained]:
         """Of each sample the distance to the nearest training picture."""
-        _, distances = nearest(self._descriptor.embed(images), self._reference.vectors)
-        limit = self.threshold
+        distances, limit = _turned_distances(self._descriptor, images, self._reference.vectors), self.threshold
         return [
             NearestTrained(distance=round(float(d), 4), is_copy=None if limit is None else bool(d <= limit))
             for d in distances
@@ -112,7 +112,7 @@ def copies_in_words(figures: Mapping[str, Any], num_samples: int) -> str:
         f"{copies} of {num_samples} probe samples of step {figures['step']} {come} so near to a training picture that "
         f"{each} may be copied (nearest {figures['memorisation_min']:.3f}, threshold "
         f"{figures['memorisation_threshold']:.3f}). Look at the samples; fewer steps, a lower rank or more pictures "
-        "help. The run goes on."
+        "help; the run is not stopped."
     )
 
 
@@ -120,18 +120,27 @@ def _described(
     descriptor: LesionDescriptor, train: Sequence[CaptionedPictures], held_out: Sequence[CaptionedPictures]
 ) -> Reference:
     began = time.monotonic()
-    vectors = np.concatenate([*_vectors(descriptor, train)])
-    unseen = np.concatenate([*islice(_vectors(descriptor, held_out), _MAX_HELD_OUT // _AT_ONCE)])
-    _, distances = nearest(unseen, vectors)
+    pictures = _pictures(train)
+    vectors = np.concatenate([descriptor.embed(some) for some in iter(lambda: [*islice(pictures, _AT_ONCE)], [])])
+    unseen = list(islice(_pictures(held_out), _MAX_HELD_OUT))
+    distances = _turned_distances(descriptor, unseen, vectors)
     log.info("%d training pictures described in %.1f s", len(vectors), time.monotonic() - began)
     return Reference(vectors=vectors, held_out_median=round(float(np.median(distances)), 4))
 
 
-def _vectors(descriptor: LesionDescriptor, sets: Sequence[CaptionedPictures]) -> Iterator[np.ndarray]:
+def _turned_distances(
+    descriptor: LesionDescriptor, images: Sequence[Image.Image], vectors: np.ndarray
+) -> np.ndarray:
+    """Of each image (M,) the distance to the nearest of the vectors, in the best of four turns."""
+    turns = [nearest(descriptor.embed([image.rotate(90 * n, expand=True) for image in images]), vectors)[1]
+             for n in range(4)]  # fmt: skip
+    return np.min(turns, axis=0)
+
+
+def _pictures(sets: Sequence[CaptionedPictures]) -> Iterator[Image.Image]:
     for part in sets:
-        for chunk in part.images.split(_AT_ONCE):
-            pixels = chunk.permute(0, 2, 3, 1).numpy()
-            yield descriptor.embed([Image.fromarray(picture) for picture in pixels])
+        for picture in part.images:
+            yield Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
 
 
 def _pixels_sha256(sets: Sequence[CaptionedPictures]) -> str:

@@ -22,7 +22,6 @@ ENCODED_PX = 2**20
 """So many pixels pass the VAE at once while latents are made (as in training/lora_cache.py)."""
 _VAE_COPIES = 6  # pictures as wide as the VAE's first layer that are in memory at once
 _VIEWS = 8  # turned and flipped
-_MOMENTS = 2  # mean and sd of a latent
 _LATENT_CHANNELS = 16
 _PROGRAM_GB = 1.3  # Python, torch and its libraries
 _CUDA_GB = 1.0  # context and workspace
@@ -32,7 +31,10 @@ _VIT_KEPT_BYTES = 34  # a token and channel of a ViT's block (Korthikanti et al.
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaseSize:
-    """A FluxPipeline in numbers: weights by part, the LoRA's weights a rank, blocks and channels."""
+    """A FluxPipeline in numbers: weights by part, the LoRA's weights a rank, blocks and channels.
+
+    num_moments: mean and sd of a latent, or the mean alone where the VAE is exact.
+    """
 
     transformer: int
     t5: PartSize
@@ -44,6 +46,7 @@ class BaseSize:
     num_single: int
     text_channels: int
     vae_channels: int
+    num_moments: int
     text_tokens: int
 
 
@@ -59,11 +62,12 @@ FLUX = BaseSize(
     num_single=38,
     text_channels=4096,
     vae_channels=128,
+    num_moments=2,
     text_tokens=512,
 )
 
 
-def base_size(folder: Path, text_tokens: int = 512) -> BaseSize:
+def base_size(folder: Path, text_tokens: int) -> BaseSize:
     """The numbers of a FluxPipeline in a folder, read from its headers and configs."""
     config, vae = (json.loads((folder / part / "config.json").read_text("utf-8")) for part in ("transformer", "vae"))
     tensors = list(_shapes(folder / "transformer"))
@@ -79,6 +83,7 @@ def base_size(folder: Path, text_tokens: int = 512) -> BaseSize:
         num_single=config["num_single_layers"],
         text_channels=config["joint_attention_dim"],
         vae_channels=vae["block_out_channels"][0],
+        num_moments=2 if vae["_class_name"] == "AutoencoderKL" else 1,
         text_tokens=text_tokens,
     )
 
@@ -125,7 +130,7 @@ def kept_gb(size: BaseSize, values: Mapping[str, Any], width: int) -> float:
 def encoded_gb(size: BaseSize, values: Mapping[str, Any], num_pictures: int, *, on_gpu: bool) -> float:
     """What lies in the machine's memory of pictures and captions, at most: as if no two captions were the same."""
     width = 2 if on_gpu else 4
-    latents = _VIEWS * _MOMENTS * _LATENT_CHANNELS * (values["size_px"] // 8) ** 2 * width
+    latents = _VIEWS * size.num_moments * _LATENT_CHANNELS * (values["size_px"] // 8) ** 2 * width
     text = values["num_wordings"] * (values.get("text_tokens") or size.text_tokens) * size.text_channels * width
     return num_pictures * (latents + text + _FRAME_CHANNELS * values["size_px"] ** 2) / _GB
 

@@ -86,7 +86,7 @@ class Predicting(HeavyWork):
     def _base_size(self, name: str) -> BaseSize:
         entry = self.catalogue().model(name)
         is_flux = name.startswith("flux") or entry.transformer_file is not None  # BFL's own names are FLUX.1's
-        return FLUX if is_flux else base_size(Path(entry.source))
+        return FLUX if is_flux else base_size(Path(entry.source), entry.text_tokens)
 
     def _predicted_seconds(self, kind: str, values: Mapping[str, Any], pictures: int) -> tuple[float | None, str]:
         work, like = work_of(kind, values)

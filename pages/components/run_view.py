@@ -140,7 +140,7 @@ def _memory_lines(report: RunReport) -> list[str]:
     """Whether a run may learn its pictures by heart: the nearest samples, and held-out loss against seen."""
     lines, last = [], _last_figures(report.history)
     if report.run.note:
-        lines.append(f'<p class="is-warning" role="alert">{html.escape(report.run.note)}</p>')
+        lines.append(f'<p class="is-warning">{html.escape(report.run.note)}</p>')
     if last.get("memorisation_min") is not None:
         limit = last.get("memorisation_threshold")
         lines.append(

@@ -151,8 +151,8 @@ def _memory_lines(report: RunReport) -> list[str]:
     gaps = [line["gap"] for line in report.history if line.get("gap") is not None]
     if gaps:
         first = f" ({gaps[0]:+.4f} at first)" if len(gaps) > 1 else ""
-        lines.append(f"<p>Held-out loss against training pictures: <b>{gaps[-1]:+.4f}</b>{first}; one that grows is "
-                     "overfitting.</p>")  # fmt: skip
+        lines.append(f"<p>Held-out loss less that of training pictures: <b>{gaps[-1]:+.4f}</b>{first}. A gap that "
+                     "grows is overfitting.</p>")  # fmt: skip
     return lines
 
 

@@ -19,19 +19,37 @@ RUNNING, DONE, STOPPED, FAILED, KILLED = "running", "done", "stopped", "failed",
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunStatus:
-    """One run's state, since when (ISO 8601, UTC), the reason of a failure, and the process that said so."""
+    """One run's state, since when (ISO 8601, UTC), the reason of a failure, and the process that said so.
+
+    note: what a person should know of the run whatever its state, in words; it stays until it is written anew.
+    """
 
     state: str
     since: str
     why: str = ""
     pid: int = 0
     host: str = ""
+    note: str = ""
 
 
 def write_status(folder: Path, state: str, why: str = "") -> None:
     """Say how the run of a folder stands, in the name of this process; the file is there whole or not at all."""
-    status = RunStatus(state=state, since=now(), why=why, pid=os.getpid(), host=socket.gethostname())
+    note = note_of(folder)
+    status = RunStatus(state=state, since=now(), why=why, pid=os.getpid(), host=socket.gethostname(), note=note)
     write_json(folder / FILE, asdict(status))
+
+
+def write_note(folder: Path, note: str) -> None:
+    """Say something of the run of a folder beside its state; empty takes back what was said. Raises as `status_of`."""
+    write_json(folder / FILE, asdict(replace(status_of(folder), note=note)))
+
+
+def note_of(folder: Path) -> str:
+    """The note of a folder's run; empty where there is none."""
+    try:
+        return status_of(folder).note
+    except DataNotFound:
+        return ""
 
 
 def status_of(folder: Path) -> RunStatus:

@@ -60,6 +60,7 @@ def build(services: "Services", app: gr.Blocks, tab: gr.Tab) -> gr.Timer:
     together: FigureView = view["together"]
     view["compared"].change(actions.compare, view["compared"], [*together.outputs, view["table"]], **IN_WORDS)
     wire_downloads(services, view["curves"], actions.drawn, [chosen])
+    wire_downloads(services, view["distances"], actions.drawn_distances, [chosen])
     wire_downloads(services, together, actions.drawn_together, [view["compared"]])
     return timer
 
@@ -76,6 +77,7 @@ def _run_view() -> dict[str, Any]:
     with gr.Tabs(elem_id="train-tabs"):
         with gr.Tab("Curves", id="curves"):
             curves = figure_view("train-curves", "Loss and validation figures by step")
+            distances = figure_view("train-distances", "Distance of probe samples to training pictures, by step")
         with gr.Tab("Probe samples", id="probes") as probes_tab:
             probes = plain_html("", elem_id="train-probes")
         with gr.Tab("Log", id="log"):
@@ -86,8 +88,8 @@ def _run_view() -> dict[str, Any]:
             together = figure_view("train-together", "Loss and validation figures of several runs by step")
             table = plain_html("", elem_id="train-table")
     return {
-        "outputs": [head, *curves.outputs, probes, log, stop, resume, delete, judge, probes_tab],
-        "curves": curves, "together": together, "compared": compared, "table": table,
+        "outputs": [head, *curves.outputs, *distances.outputs, probes, log, stop, resume, delete, judge, probes_tab],
+        "curves": curves, "distances": distances, "together": together, "compared": compared, "table": table,
         "stop": stop, "resume": resume, "delete": delete, "judge": judge,
     }  # fmt: skip
 

@@ -22,7 +22,7 @@ from pages.components.run_view import (
     wrong_html,
 )
 from pages.page import in_words, visitor_of
-from pages.train_form import NO_DATASET, TrainForm, preset_text
+from pages.train_form import NO_DATASET, TrainForm, preset_choices, preset_text
 
 if TYPE_CHECKING:
     from dermaflux.figures import Drawing
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 Values = Mapping[Any, Any]
 MAX_COMPARED = 5
+_NUM_VIEWED = 12  # what `_view` fills
 _NO_CURVE = "Curves appear with the first steps."
 
 
@@ -43,9 +44,8 @@ class TrainActions:
     def choose_kind(self, kind: str, request: gr.Request) -> list[Any]:
         """Presets, data and fields of the other trainer."""
         self._look(request)
-        first = next(iter(self._services.training_programs()[kind].presets))
         data = self._services.training_data(kind)
-        presets = gr.Dropdown(choices=list(self._services.training_programs()[kind].presets), value=first)
+        presets = gr.Dropdown(preset_choices(self._services, kind), value=self._services.proposed_preset(kind))
         groups = [gr.Column(visible=part == kind) for part in KINDS]
         real = gr.Dropdown(choices=list(data), value=next(iter(data), None))
         return [presets, real, f"my-{kind}", gr.Column(visible=kind == CLASSIFIER), *groups]
@@ -62,7 +62,7 @@ class TrainActions:
             for part in KINDS
             for name in self._form.fields[part]
         ]
-        return [preset_text(found.text), *values]
+        return [preset_text(found), *values]
 
     @in_words
     def choices(self, kind: str, current: str, request: gr.Request) -> tuple[Any, Any]:
@@ -140,7 +140,7 @@ class TrainActions:
         facts = [(run.run_id, run.state, run.step) for run in runs]
         now = repr((facts, chosen, judging, self._services.training_changed(chosen) if chosen else None))
         if now == seen:
-            return [gr.skip()] * 14
+            return [gr.skip()] * (4 + _NUM_VIEWED)
         names = [(f"{run.name} ({run.kind})", run.run_id) for run in runs]
         # A run that was clicked meanwhile must not be taken back.
         head = [now, gr.skip() if chosen == run_id else chosen, list_value(runs, chosen), gr.Dropdown(choices=names)]
@@ -159,6 +159,13 @@ class TrainActions:
         """The curves of one run, for a download."""
         return _losses([self._services.training_report(visitor, _chosen(run_id))])
 
+    def drawn_distances(self, visitor: Visitor, run_id: str | None) -> "Drawing":
+        """How near the probe samples of a run come to its training pictures, for a download. Raises DataNotFound."""
+        drawing = _distances(self._services.training_report(visitor, _chosen(run_id)))
+        if drawing is None:
+            raise DataNotFound("No probe sample of this run was held against its training pictures yet.")
+        return drawing
+
     def drawn_together(self, visitor: Visitor, run_ids: Sequence[str]) -> "Drawing":
         """The curves of several runs, for a download. Raises DataNotFound when none is chosen."""
         if not run_ids:
@@ -166,14 +173,16 @@ class TrainActions:
         return _losses([self._services.training_report(visitor, run_id) for run_id in run_ids[:MAX_COMPARED]])
 
     def _view(self, visitor: Visitor, chosen: str | None, judging: str | None) -> list[Any]:
-        """Head, curves, probes, log and the buttons of the chosen run."""
+        """Head, curves, distances, probes, log and the buttons of the chosen run."""
         if chosen is None:
-            return ["", *shown(None, _NO_CURVE), "", log_html(""), *[gr.Button(interactive=False)] * 4, gr.skip()]
+            none = [*shown(None, _NO_CURVE), *shown(None)]
+            return ["", *none, "", log_html(""), *[gr.Button(interactive=False)] * 4, gr.skip()]
         report = self._services.training_report(visitor, chosen)
         drawing = _losses([report]) if report.history else None
         return [
-            head_html(report.run, judging),
+            head_html(report, judging),
             *shown(drawing, _NO_CURVE),
+            *shown(_distances(report)),
             probes_html(report),
             log_html(report.log),
             *_buttons(report.run, judging),
@@ -188,6 +197,12 @@ def _losses(reports: Sequence[RunReport]) -> "Drawing":
     from dermaflux.figures.curves import draw_losses
 
     return draw_losses({report.run.name: report.history for report in reports})
+
+
+def _distances(report: RunReport) -> "Drawing | None":
+    from dermaflux.figures.curves import draw_distances
+
+    return draw_distances(report.history)
 
 
 def _buttons(run: TrainingRun, judging: str | None) -> list[Any]:

@@ -12,7 +12,13 @@ import gradio as gr
 
 from dermaflux.domain.lesion import HAM_DIAGNOSES, Diagnosis
 from dermaflux.services.training_programs import CHANGEABLE
-from dermaflux.services.training_records import CLASSIFIER, KINDS, LORA, TrainingRequest
+from dermaflux.services.training_records import (
+    CLASSIFIER,
+    KINDS,
+    LORA,
+    TrainingPreset,
+    TrainingRequest,
+)
 from pages.components.web import plain_html
 
 if TYPE_CHECKING:
@@ -63,10 +69,9 @@ class TrainForm:
 
 
 def train_form(services: "Services", cost: gr.HTML) -> TrainForm:
-    """Lay out the wizard in the current context, set to the first preset of a LoRA. cost: where the prediction goes."""
+    """Lay out the wizard in the current context, set to this machine's LoRA preset. cost: where the prediction goes."""
     programs = services.training_programs()
-    presets = programs[LORA].presets
-    first = next(iter(presets.values()))
+    first = programs[LORA].presets[services.proposed_preset(LORA)]
     with gr.Column(elem_classes="df-group"):
         plain_html('<p class="df-section">1 · What</p>')
         kind = gr.Radio(_KIND_LABELS, value=LORA, show_label=False, container=False, elem_id="train-kind",
@@ -84,14 +89,14 @@ def train_form(services: "Services", cost: gr.HTML) -> TrainForm:
                               elem_id="train-ratio")  # fmt: skip
     with gr.Column(elem_classes="df-group"):
         plain_html('<p class="df-section">3 · How</p>')
-        preset = gr.Dropdown(list(presets), value=first.name, label="Preset", elem_id="train-preset")
-        text = plain_html(preset_text(first.text), elem_id="train-preset-text")
+        preset = gr.Dropdown(preset_choices(services, LORA), value=first.name, label="Preset", elem_id="train-preset")
+        text = plain_html(preset_text(first), elem_id="train-preset-text")
         name = gr.Textbox(f"my-{LORA}", label="Name", max_lines=1, elem_id="train-name",
                           info="Small letters, digits, - and _; a LoRA is offered under it")  # fmt: skip
         fields, groups = {}, {}
         for part in KINDS:
             with gr.Column(visible=part == LORA, elem_classes="df-group df-fields") as groups[part]:
-                values = next(iter(programs[part].presets.values())).values
+                values = programs[part].presets[services.proposed_preset(part)].values
                 helps = programs[part].helps
                 fields[part] = {n: _field(n, label, values[n], helps) for n, label in CHANGEABLE[part].items()}
     force = gr.Checkbox(False, label="Start it even if it does not seem to fit", elem_id="train-force")
@@ -101,9 +106,21 @@ def train_form(services: "Services", cost: gr.HTML) -> TrainForm:
     )  # fmt: skip
 
 
-def preset_text(text: str) -> str:
+def preset_choices(services: "Services", kind: str) -> list[tuple[str, str]]:
+    """The presets of a trainer, each with its predicted peak where there is one."""
+    peaks, presets = services.training_peaks(kind), services.training_programs()[kind].presets.values()
+    return [(_preset_label(preset, peaks.get(preset.name)), preset.name) for preset in presets]
+
+
+def preset_text(preset: TrainingPreset) -> str:
     """What a preset takes, in words."""
-    return f'<p class="df-preset-text">{html.escape(text[:1].upper() + text[1:])}</p>'
+    return f'<p class="df-preset-text">{html.escape(preset.text[:1].upper() + preset.text[1:])}</p>'
+
+
+def _preset_label(preset: TrainingPreset, peak_gb: float | None) -> str:
+    if peak_gb is None:
+        return preset.name
+    return f"{preset.name} · {peak_gb:.1f} GB{f' of {preset.gpu_gb}' if preset.gpu_gb else ''}"
 
 
 def _field(name: str, label: str, value: Any, helps: Mapping[str, str]) -> Any:

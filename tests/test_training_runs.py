@@ -12,7 +12,8 @@ from dermaflux.domain.errors import DataNotFound, InvalidRequest
 from dermaflux.domain.roles import Role, Visitor
 from dermaflux.run_status import now, write_json
 from dermaflux.services import Services
-from dermaflux.services.training_cost import FLUX, base_size, lora_parts, measured_seconds_a_step
+from dermaflux.services.training_cost import measured_seconds_a_step
+from dermaflux.services.training_memory import FLUX, base_size, lora_parts
 from dermaflux.services.training_programs import flags, training_programs, values_of
 from dermaflux.services.training_recipe import script_of
 from dermaflux.services.training_records import TrainingRequest
@@ -74,12 +75,10 @@ def test_what_cannot_be_asked_is_refused_in_words(wrong):
 def test_the_papers_run_needs_a_large_gpu_and_is_refused_without_one(services, clinic):
     assert FLUX.lora_a_rank * 64 == 306_315_264  # as training/train_flux_lora counts them
     values = values_of(lora(preset="paper"))
-    need = {
-        name: sum(lora_parts(FLUX, values_of(lora(preset=name)), on_gpu=True).values()) for name in ("paper", "24gb")
-    }
-    assert 30 < need["paper"] < 60 and 9 < need["24gb"] < 24
+    need = sum(lora_parts(FLUX, values, on_gpu=True).values())
+    assert 30 < need < 60
     more = lora_parts(FLUX, values | {"gradient_checkpointing": False}, on_gpu=True)
-    assert sum(more.values()) > need["paper"]
+    assert sum(more.values()) > need
     if not services.training_cost(lora(preset="paper")).have_gb:
         with pytest.raises(InvalidRequest, match=r"needs about \d+.* has no GPU memory"):
             services.start_training("ann", lora(preset="paper"))
@@ -87,9 +86,46 @@ def test_the_papers_run_needs_a_large_gpu_and_is_refused_without_one(services, c
 
 
 def test_the_size_of_a_base_is_read_from_its_files(tiny_models):
-    size = base_size(tiny_models / "nano")
-    assert size.num_blocks == 2 and size.channels == 32
+    size = base_size(tiny_models / "nano", 64)
+    assert (size.num_double, size.num_single, size.channels) == (1, 1, 32)
     assert 0 < size.lora_a_rank < size.transformer
+
+
+@pytest.mark.parametrize(("gpu_gb", "preset"), [
+    (0, "smoke"), (8.6, "smoke"), (12.9, "12gb"), (17.2, "16gb"), (25.8, "24gb"), (42.9, "24gb"), (51.5, "48gb"),
+    (85.5, "paper"), (150.8, "h200"),
+])  # fmt: skip
+def test_the_wizard_begins_with_the_preset_made_for_this_machines_gpu(services, monkeypatch, gpu_gb, preset):
+    monkeypatch.setattr("dermaflux.services.training_prediction.installed_gb", lambda place: gpu_gb)
+    assert services.proposed_preset("lora") == preset
+    assert services.proposed_preset("classifier") == next(iter(training_programs()["classifier"].presets))
+    peaks = services.training_peaks("lora")
+    assert set(peaks) == set(training_programs()["lora"].presets) and peaks["12gb"] < peaks["16gb"] < peaks["24gb"]
+
+
+def test_memory_beside_a_gpu_counts_too(services, clinic, monkeypatch):
+    monkeypatch.setattr(
+        "dermaflux.services.training_prediction.installed_gb", lambda place: 17.2 if place == "GPU memory" else 16.0
+    )
+    cost = services.training_cost(lora(preset="16gb"))
+    assert cost.need_gb < cost.have_gb and not cost.fits  # the base is loaded whole into 16 GB first
+    with pytest.raises(InvalidRequest, match=r"GB of memory beside it, of 16\.0 GB"):
+        services.start_training("ann", lora(preset="16gb"))
+
+
+def test_only_the_pictures_of_the_chosen_diagnoses_are_counted(services, clinic):
+    encoded = [
+        services.training_cost(lora(fields={"diagnoses": chosen})).parts["pictures and captions, encoded"]
+        for chosen in (["mel"], [], ["df"])
+    ]
+    assert encoded == pytest.approx([encoded[1] * 3 / 7, encoded[1], 0])
+
+
+def test_what_a_run_says_of_itself_is_told(services):
+    folder = put_run(services, "lora/copying", owner="ann")
+    assert services.training_run(ANN, "lora/copying").note == ""
+    write_json(folder / "status.json", {"state": "done", "since": now(), "note": "2 of 14 may be copied."})
+    assert services.training_run(ANN, "lora/copying").note == "2 of 14 may be copied."
 
 
 def test_time_is_unknown_until_a_run_like_it_was_made(services, clinic):

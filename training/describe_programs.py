@@ -19,20 +19,23 @@ from training.whole_files import write_whole
 
 PATH = Path(__file__).parents[1] / "assets" / "training" / "programs.json"
 _PROGRAMS = {
-    "lora": ("training.train_flux_lora", lora_config.LoraRun, lora_config.PRESETS),
-    "classifier": ("training.train_classifier", classifier_config.ClassifierRun, classifier_config.PRESETS),
+    "lora": ("training.train_flux_lora", lora_config.LoraRun, lora_config.PRESETS, lora_config.GPU_GB),
+    "classifier": ("training.train_classifier", classifier_config.ClassifierRun, classifier_config.PRESETS, {}),
 }
 
 
 def described() -> str:
-    """Module, presets (text and values) and the help of each field of both trainers, as JSON."""
+    """Module, presets (text, values, the GPU) and the help of each field of both trainers, as JSON."""
     programs = {
         kind: {
             "module": module,
-            "presets": {name: {"text": text, "values": asdict(run)} for name, (text, run) in presets.items()},
+            "presets": {
+                name: {"text": text, "values": asdict(run), "gpu_gb": gpus.get(name)}
+                for name, (text, run) in presets.items()
+            },
             "fields": _helps(config),
         }
-        for kind, (module, config, presets) in _PROGRAMS.items()
+        for kind, (module, config, presets, gpus) in _PROGRAMS.items()
     }
     return json.dumps(programs, indent=1, default=str) + "\n"
 

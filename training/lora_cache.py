@@ -25,6 +25,7 @@ from training.nano_data import (
 )
 
 _CHUNK = 16
+ENCODED_PX = 2**20  # so many pixels pass the VAE at once: four pictures of 512 px, whose layers take 1.6 GB in FLUX.1's
 
 # Shapes: N pictures, V views of each (turned and flipped), C h w latents, U captions, L text tokens.
 
@@ -135,12 +136,14 @@ def _turns(images: Tensor) -> Sequence[int]:
 def _moments(pipeline: FluxPipeline, images: Tensor, turns: Sequence[int]) -> tuple[Tensor, Tensor | None]:
     vae: Any = pipeline.vae
     means, sds = [], []
+    at_once = max(1, ENCODED_PX // (images.shape[-1] * images.shape[-2]))
     for start in tqdm(range(0, len(images), _CHUNK), desc="latents", mininterval=5):
         chunk = to_unit_range(images[start : start + _CHUNK])
         views = torch.stack([torch.stack([turned(image, kind) for kind in turns]) for image in chunk])
-        posterior = vae.encode(views.flatten(0, 1).to(vae.device, vae.dtype)).latent_dist
-        mean = (posterior.mode() - vae.config.shift_factor) * vae.config.scaling_factor
-        means.append(mean.cpu().unflatten(0, views.shape[:2]))
-        if hasattr(posterior, "std"):
-            sds.append((posterior.std * vae.config.scaling_factor).cpu().unflatten(0, views.shape[:2]))
-    return torch.cat(means), torch.cat(sds) if sds else None
+        for part in views.flatten(0, 1).split(at_once):
+            posterior = vae.encode(part.to(vae.device, vae.dtype)).latent_dist
+            means.append(((posterior.mode() - vae.config.shift_factor) * vae.config.scaling_factor).cpu())
+            if hasattr(posterior, "std"):
+                sds.append((posterior.std * vae.config.scaling_factor).cpu())
+    shape = (len(images), len(turns))
+    return torch.cat(means).unflatten(0, shape), torch.cat(sds).unflatten(0, shape) if sds else None

@@ -1,6 +1,6 @@
 """One LoRA training run as a record, and the presets: Python values, every field can be changed on the command line."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -52,10 +52,14 @@ class LoraRun:
     eval_every: int = 100
     probe_every: int = 200
     """Sample and judge the probes every so many steps; 0 never."""
+    memorisation: bool = True
+    """Hold the probes against the training pictures, and beside the held-out loss measure that of training pictures."""
     save_every: int = 100
     num_val: int = 64
     base_format: Literal["whole", "nf4"] = "whole"
     """nf4 holds the frozen base in 4 bits (QLoRA), so that it fits a small GPU; needs bitsandbytes."""
+    text_format: Literal["whole", "nf4"] = "whole"
+    """nf4 holds T5 in 4 bits while captions are encoded: at 16 bits it fills a GPU of 12 GB."""
     optimizer: Literal["adamw", "adamw8bit"] = "adamw"
     """adamw8bit keeps its state in 8 bits; needs bitsandbytes."""
     gradient_checkpointing: bool = False
@@ -91,11 +95,24 @@ class LoraRun:
             raise InvalidRequest(f"size_px is {self.size_px}; it must be a multiple of 16.")
 
     @property
+    def in_few_bits(self) -> bool:
+        """Whether a part is loaded into the machine's memory and goes to the GPU in 4 bits."""
+        return "nf4" in (self.base_format, self.text_format)
+
+    @property
     def folder(self) -> Path:
         """The folder of this run: checkpoint, history and the finished LoRA."""
         return self.runs_dir / self.name
 
 
+_FLUX_DEV = LoraRun(
+    base="flux-dev", size_px=512, rank=64, alpha=64, num_steps=10_000, batch_size=4, learning_rate=1e-4,
+    warmup_steps=200, ema_decay=0.999, eval_every=500, save_every=500, probe_every=1000, device="cuda",
+)  # fmt: skip
+_SMALL_GPU = replace(
+    _FLUX_DEV, rank=32, alpha=32, batch_size=1, accumulate_steps=4, num_wordings=2, text_tokens=128, base_format="nf4",
+    optimizer="adamw8bit", gradient_checkpointing=True,
+)  # fmt: skip
 PRESETS = {
     "smoke": (
         "seconds: a handful of steps on nano, to see that everything runs",
@@ -107,29 +124,33 @@ PRESETS = {
     "nano": ("a quarter of an hour on 2 cores: a LoRA of rank 16 on nano, rare classes", LoraRun(
         diagnoses=("df", "vasc", "akiec"),
     )),
-    "paper": (
-        "FLUX.1-dev as in the paper: rank 64 on 304 modules, one GPU of 80 GB",
-        LoraRun(
-            name="paper", base="flux-dev", size_px=512, rank=64, alpha=64, num_steps=10_000, batch_size=4,
-            learning_rate=1e-4, warmup_steps=200, ema_decay=0.999, eval_every=500, save_every=500,
-            probe_every=1000, device="cuda",
-            gradient_checkpointing=True,
-        ),
+    "12gb": (
+        "FLUX.1-dev on one GPU of 12 GB: as 16gb at rank 16, and T5 in 4 bits while captions are encoded",
+        replace(_SMALL_GPU, name="12gb", rank=16, alpha=16, text_format="nf4"),
+    ),
+    "16gb": (
+        "FLUX.1-dev on one GPU of 16 GB: QLoRA, the base in 4 bits, AdamW in 8 bits, checkpointing, 128 text tokens",
+        replace(_SMALL_GPU, name="16gb"),
     ),
     "24gb": (
-        "FLUX.1-dev on one GPU of 24 GB: QLoRA, the base in 4 bits, AdamW in 8 bits, checkpointing",
-        LoraRun(
-            name="24gb", base="flux-dev", size_px=512, rank=32, alpha=32, num_steps=10_000, batch_size=1,
-            accumulate_steps=4, learning_rate=1e-4, warmup_steps=200, ema_decay=0.999, eval_every=500, save_every=500,
-            probe_every=1000, device="cuda", base_format="nf4", optimizer="adamw8bit", gradient_checkpointing=True,
-        ),
+        "FLUX.1-dev on one GPU of 24 GB: as 16gb at the paper's rank 64, four pictures at once",
+        replace(_SMALL_GPU, name="24gb", rank=64, alpha=64, batch_size=4, accumulate_steps=1, num_wordings=4),
+    ),
+    "48gb": (
+        "FLUX.1-dev on one GPU of 48 GB: rank 64, the base whole, AdamW in 8 bits, checkpointing",
+        replace(_FLUX_DEV, name="48gb", optimizer="adamw8bit", gradient_checkpointing=True, text_tokens=128),
+    ),
+    "paper": (
+        "FLUX.1-dev as in the paper: rank 64 on 304 modules, one GPU of 80 GB",
+        replace(_FLUX_DEV, name="paper", gradient_checkpointing=True),
     ),
     "h200": (
-        "FLUX.1-dev on 141 GB: no checkpointing, batch 12",
-        LoraRun(
-            name="h200", base="flux-dev", size_px=512, rank=64, alpha=64, num_steps=4_000, batch_size=12,
-            learning_rate=2e-4, warmup_steps=100, ema_decay=0.999, eval_every=250, save_every=250,
-            probe_every=500, device="cuda",
+        "FLUX.1-dev on 141 GB: no checkpointing, batch 8, 128 text tokens",
+        replace(
+            _FLUX_DEV, name="h200", num_steps=6_000, batch_size=8, learning_rate=2e-4, warmup_steps=100, eval_every=250,
+            save_every=250, probe_every=500, text_tokens=128,
         ),
     ),
 }  # fmt: skip
+GPU_GB = {"12gb": 12, "16gb": 16, "24gb": 24, "48gb": 48, "paper": 80, "h200": 141}
+"""The memory of the GPU that a preset is made for: by prediction (tested) an eighth or more of it is left over."""

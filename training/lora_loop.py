@@ -23,6 +23,7 @@ from training.rectified_flow import interpolate, logit_normal_times, shifted, ve
 from training.schedules import cosine_with_warmup
 
 VAL_TIMES = (0.15, 0.35, 0.55, 0.75, 0.95)
+_NUM_SEEN = 16  # training pictures whose loss is held against that of unseen ones
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,10 +88,16 @@ class LoraTrainer:
         """For a while the adapter holds the averaged weights."""
         return self.lora.averaged()
 
-    @torch.no_grad()
     def validation_loss(self) -> dict[str, float]:
         """Velocity loss of the averaged weights on val pictures, at fixed times with fixed noise."""
-        batches = self.material.val.first(self.run.num_val)
+        return self._fixed_loss(self.material.val.first(self.run.num_val))
+
+    def seen_loss(self) -> float:
+        """The mean of the same on a fixed handful of training pictures: falls it alone, the adapter learns by heart."""
+        return self._fixed_loss(self.material.train.first(_NUM_SEEN))["mean"]
+
+    @torch.no_grad()
+    def _fixed_loss(self, batches: list[Batch]) -> dict[str, float]:
         generator = torch.Generator().manual_seed(1)
         noises = [torch.randn(batch.data.shape, generator=generator) for batch in batches]
         with self.averaged():

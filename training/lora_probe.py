@@ -1,7 +1,8 @@
 """Probe samples of a run: does control and realism improve, not only the loss?
 
 The seven diagnoses, each asked for at its plainest and at its wildest with one seed, judged by the embedded
-measurement and classifier. Beside the sheet of pictures stands a JSON file with what was found on each, for pages.
+measurement and classifier, and held against the training pictures. Beside the sheet of pictures stands a JSON file with
+what was found on each, for pages.
 A few images: they show a trend within a run, not a quality.
 """
 
@@ -9,7 +10,7 @@ import base64
 import io
 import json
 import os
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,7 @@ from dermaflux.generation.guidance import Guidance
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.measurement.measurer import Measurer
 from training.contact_sheet import draw_sheet
+from training.memorisation_check import MemorisationCheck, NearestTrained
 from training.whole_files import write_whole
 
 _PLAINEST, _WILDEST = (0.0, 0.0, 1), (2.0, 8.0, 5)
@@ -40,6 +42,18 @@ class Judges:
 
     measurer: Measurer
     classifier: LesionClassifier
+    memorisation: MemorisationCheck | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Judged:
+    """One probe: what was asked, its picture, and what the judges found on it."""
+
+    spec: LesionSpec
+    image: Image.Image
+    measured: Measurement
+    malignant: float | None
+    nearest: NearestTrained | None
 
 
 class Prober:
@@ -65,8 +79,16 @@ class Prober:
         _write_sheet(images, sheet)
         found = [self._judges.measurer.measure(image) for image in images]
         malignant = [prediction.malignant for prediction in self._judges.classifier.predict(images)]
-        write_whole(sheet.with_suffix(".json"), json.dumps(_probe_lines(images, found, malignant)) + "\n")
-        return probe_figures(found, malignant)
+        check = self._judges.memorisation
+        near = check.nearest(images) if check else []
+        lines = [
+            _line(_Judged(spec=spec, image=image, measured=seen, malignant=score, nearest=distance))
+            for spec, image, seen, score, distance in zip(
+                probe_specs(), images, found, malignant, near or [None] * len(images), strict=True
+            )
+        ]
+        write_whole(sheet.with_suffix(".json"), json.dumps(lines) + "\n")
+        return probe_figures(found, malignant) | (check.figures(near) if check else {})
 
     def _sample(self, guidance: Guidance) -> Image.Image:
         noise = draw_noise(self._pipeline, self._seed, self._size_px)
@@ -103,24 +125,17 @@ def probe_figures(found: list[Measurement], malignant: list[float | None]) -> di
     return figures
 
 
-def _probe_lines(
-    images: list[Image.Image], found: list[Measurement], malignant: list[float | None]
-) -> list[dict[str, Any]]:
-    """Of each probe what was asked and found, and its picture as a JPEG in base64."""
-    return [
-        {
-            "asked": {
-                "diagnosis": str(spec.diagnosis),
-                "asymmetry": spec.asymmetry,
-                "border": spec.border,
-                "num_colours": len(spec.colours),
-            },
-            "measured": {name: getattr(seen, name) for name in _ATTRIBUTES} | {"refused": seen.refused},
-            "malignant": score,
-            "jpeg": _jpeg(image),
-        }
-        for spec, image, seen, score in zip(probe_specs(), images, found, malignant, strict=True)
-    ]
+def _line(probe: _Judged) -> dict[str, Any]:
+    """Of a probe what was asked and found, and its picture as a JPEG in base64; no training picture."""
+    asked = {"diagnosis": str(probe.spec.diagnosis), "asymmetry": probe.spec.asymmetry, "border": probe.spec.border}
+    measured = {name: getattr(probe.measured, name) for name in _ATTRIBUTES}
+    return {
+        "asked": asked | {"num_colours": len(probe.spec.colours)},
+        "measured": measured | {"refused": probe.measured.refused},
+        "malignant": probe.malignant,
+        "nearest": asdict(probe.nearest) if probe.nearest else None,
+        "jpeg": _jpeg(probe.image),
+    }
 
 
 def _jpeg(image: Image.Image) -> str:

@@ -12,12 +12,12 @@ from dermaflux.generation.memory import NF4
 from dermaflux.generation.quantising import load_library, quantise
 
 
-def to_nf4(transformer: Any, device: torch.device) -> int:
-    """Move the transformer to the device, its blocks' linear layers as NF4; how many became so.
+def to_nf4(network: Any, device: torch.device) -> int:
+    """Move a Flux transformer or its T5 to the device, its blocks' linear layers as NF4; how many became so.
 
     Raises ModelNotAvailable when bitsandbytes is not installed.
     """
-    return quantise(transformer, NF4, device)
+    return quantise(network, NF4, device)
 
 
 def load_bitsandbytes() -> Any:

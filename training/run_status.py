@@ -26,7 +26,7 @@ def claim_folder(folder: Path, settings: Mapping[str, object]) -> None:
     path = folder / "config.json"
     if path.is_file():
         begun = json.loads(path.read_text())
-        changed = [name for name in wanted if begun.get(name) != wanted[name]]
+        changed = [name for name in wanted if name in begun and begun[name] != wanted[name]]  # else: newer than the run
         if changed:
             raise InvalidRequest(
                 f"{folder} holds a run with another {', '.join(changed)}. Choose another --name or remove it."
@@ -74,7 +74,8 @@ def main() -> None:
         raise DataNotFound(f"There is no run below {config.runs}.")
     for folder in folders:
         status = status_of(folder)
-        sys.stdout.write(f"{folder}  {status.state} since {status.since}{': ' if status.why else ''}{status.why}\n")
+        said = " ".join(text for text in (status.why, status.note) if text)
+        sys.stdout.write(f"{folder}  {status.state} since {status.since}{': ' if said else ''}{said}\n")
 
 
 if __name__ == "__main__":

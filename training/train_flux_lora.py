@@ -13,7 +13,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -25,6 +25,7 @@ from accelerate import Accelerator
 from tqdm import tqdm
 
 from dermaflux.classification import LesionClassifier
+from dermaflux.classification.descriptor import LesionDescriptor
 from dermaflux.domain.caption import GRAMMAR_VERSION
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.records import Split
@@ -33,13 +34,15 @@ from dermaflux.generation.loading import load_pipeline
 from dermaflux.generation.placement import choose_placement
 from dermaflux.generation.weights import sha256_of_file
 from dermaflux.measurement.measurer import Measurer
+from dermaflux.run_status import write_note
 from training.aspect_buckets import Buckets, bucket_shapes
 from training.caption_lines import load_captions
 from training.lora_cache import encode_examples
 from training.lora_config import PRESETS, LoraRun
 from training.lora_layers import attach_lora, save_lora, trainable
 from training.lora_loop import LoraTrainer, Material
-from training.lora_probe import Judges, Prober
+from training.lora_probe import Judges, Prober, probe_specs
+from training.memorisation_check import copies_in_words, prepare_check
 from training.nano_data import NO_CAPTIONS, CaptionedPictures, load_captioned
 from training.own_pictures import load_own
 from training.precision import is_bf16
@@ -102,17 +105,22 @@ def prepare(run: LoraRun, entry: ModelEntry, accelerator: Accelerator) -> Prepar
     """Read and encode everything, put the LoRA on; the text encoders are given back."""
     entry = replace(entry, text_tokens=run.text_tokens or entry.text_tokens)
     precision = "bfloat16" if accelerator.mixed_precision == "bf16" else "float32"
+    train_sets, val_sets = (_read(run, split) for split in (Split.TRAIN, Split.VAL))
+    probes = run.probe_every > 0 and accelerator.is_main_process
+    judges = _judges(run, train_sets, val_sets) if probes else None
     pipeline = load_pipeline(entry, choose_placement(_first_place(run, accelerator), precision))
     transformer: Any = pipeline.transformer
+    if run.text_format == "nf4":
+        log.info("%d layers of T5 in 4 bits", to_nf4(pipeline.text_encoder_2, accelerator.device))
     if run.base_format == "nf4":  # what encodes goes to the device first, the base when that has left
         pipeline.register_modules(transformer=None)
+    if run.in_few_bits:
         pipeline.to(accelerator.device)
-    train_sets, val_sets = (_read(run, split) for split in (Split.TRAIN, Split.VAL))
     examples, held_out = (
         Buckets(tuple(encode_examples(pipeline, s, entry.text_tokens, num_wordings=n, seed=run.seed) for s in sets))
         for sets, n in ((train_sets, run.num_wordings), (val_sets, 0))
     )
-    prober = _prober(run, entry, pipeline) if run.probe_every and accelerator.is_main_process else None
+    prober = Prober(pipeline, entry, judges, run.size_px, run.seed) if judges else None
     pipeline.register_modules(text_encoder=None, text_encoder_2=None)
     if run.base_format == "nf4":
         log.info("%d layers of the base in 4 bits", to_nf4(transformer, accelerator.device))
@@ -160,12 +168,15 @@ def _facts(run: LoraRun, entry: ModelEntry) -> dict[str, Any]:
     }
 
 
-def _prober(run: LoraRun, entry: ModelEntry, pipeline: Any) -> Prober:
-    judges = Judges(
+def _judges(run: LoraRun, train: Sequence[CaptionedPictures], held_out: Sequence[CaptionedPictures]) -> Judges:
+    check = None
+    if run.memorisation:
+        check = prepare_check(run.folder, LesionDescriptor.load(run.models_dir / "descriptor"), train, held_out)
+    return Judges(
         measurer=Measurer.from_folder(run.models_dir),
         classifier=LesionClassifier.from_folder(run.models_dir / "classifier"),
+        memorisation=check,
     )
-    return Prober(pipeline, entry, judges, run.size_px, run.seed)
 
 
 def _run_steps(trainer: LoraTrainer, prober: Prober | None) -> None:
@@ -190,7 +201,7 @@ def _record(trainer: LoraTrainer, prober: Prober | None, figures: Mapping[str, f
     run, done = trainer.run, trainer.step == trainer.run.num_steps
     line: dict[str, float | None] = {"step": trainer.step, **figures}
     if trainer.step % run.eval_every == 0 or done:
-        line |= {f"val_{name}": value for name, value in trainer.validation_loss().items()}
+        line |= _losses(trainer)
     if prober and (trainer.step % run.probe_every == 0 or done):
         with trainer.averaged():
             line |= prober.run(run.folder / f"probes-{trainer.step:06d}.png")
@@ -198,14 +209,36 @@ def _record(trainer: LoraTrainer, prober: Prober | None, figures: Mapping[str, f
         with (run.folder / "history.jsonl").open("a") as handle:
             handle.write(json.dumps(line) + "\n")
         track(trainer.accelerator, line)
-        if "val_mean" in line:
-            log.info("step %d, loss %.4f, val %.4f", line["step"], figures["loss"], line["val_mean"])
+        _say(run.folder, line)
     if trainer.step % run.save_every == 0:
         trainer.save()
 
 
+def _losses(trainer: LoraTrainer) -> dict[str, float | None]:
+    """Held-out loss, and how far it stands above the loss of training pictures: a gap that grows is overfitting."""
+    line: dict[str, float | None] = {f"val_{name}": value for name, value in trainer.validation_loss().items()}
+    if trainer.run.memorisation:
+        seen = trainer.seen_loss()
+        line |= {"seen_mean": seen, "gap": (line["val_mean"] or 0) - seen}
+    return line
+
+
+def _say(folder: Path, line: Mapping[str, float | None]) -> None:
+    """Log what was found at a step, and say in the run's folder when probe samples seem to be copied."""
+    if "val_mean" in line:
+        gap = "" if line.get("gap") is None else f", {line['gap']:+.4f} against training pictures"
+        log.info("step %d, loss %.4f, val %.4f%s", line["step"], line["loss"], line["val_mean"], gap)
+    if "memorisation_min" in line:
+        log.info("probes to training pictures: nearest %.3f, median %.3f (held-out pictures: median %.3f)",
+                 *(line[f"memorisation_{name}"] for name in ("min", "median", "held_out")))  # fmt: skip
+        note = copies_in_words(line, len(probe_specs()))
+        write_note(folder, note)
+        if note:
+            log.warning(note)
+
+
 def _first_place(run: LoraRun, accelerator: Accelerator) -> str:
-    return "cpu" if run.base_format == "nf4" else str(accelerator.device)
+    return "cpu" if run.in_few_bits else str(accelerator.device)
 
 
 def _device(run: LoraRun) -> str:

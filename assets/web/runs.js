@@ -1,4 +1,4 @@
-// The list of training runs: value is {empty, chosen, runs: [{id, name, kind, state, note, share}]}. A click or Enter
+// The list of training runs: value is {empty, chosen, runs: [{id, name, kind, state, note, warning, share}]}. A click or Enter
 // on a run tells Python 'chosen' {id}. All text goes in as text. element, props, trigger and watch come from gr.HTML.
 
 const list = element.querySelector('ul');
@@ -22,6 +22,7 @@ function row(run, chosen) {
   add('df-training-kind', run.kind);
   add('df-training-state', run.state).dataset.state = run.state;
   add('df-training-note', run.note);
+  if (run.warning) add('df-training-warning', run.warning);
   const bar = add('df-training-bar', '');
   const fill = document.createElement('i');
   fill.style.width = `${Math.round(100 * run.share)}%`;

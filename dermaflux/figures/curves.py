@@ -14,9 +14,16 @@ ROC_AXES = ("1 - specificity", "sensitivity (malignant)")
 _LOSSES = {
     "loss": "training loss",
     "val_mean": "validation loss",
+    "seen_mean": "loss of training pictures, as validation",
     "val_auc": "validation AUC",
     "val_accuracy": "validation accuracy",
 }
+_DISTANCES = (
+    ("memorisation_min", "nearest probe sample", "solid"),
+    ("memorisation_median", "median probe sample", "solid"),
+    ("memorisation_held_out", "median held-out picture", "dot"),
+    ("memorisation_threshold", "threshold of a copy", "dash"),
+)
 
 
 def draw_roc(curves: Mapping[str, Numbers]) -> Drawing:
@@ -115,6 +122,32 @@ def draw_losses(histories: Mapping[str, Sequence[Numbers]]) -> Drawing:
     return Drawing(
         name="losses", figure=figure, header=("run", "figure", "step", "value"), rows=rows,
         says="Long training losses are drawn as a running mean; the CSV holds them as they were.",
+    )  # fmt: skip
+
+
+def draw_distances(history: Sequence[Numbers]) -> Drawing | None:
+    """How near probe samples come to training pictures, by step; None where no round was held against them."""
+    rounds = [line for line in history if line.get("memorisation_min") is not None]
+    if not rounds:
+        return None
+    figure = blank("step", "distance to the nearest training picture", height_px=300)
+    steps = [line["step"] for line in rounds]
+    for place, (key, label, style) in enumerate(_DISTANCES):
+        if all(line.get(key) is None for line in rounds):
+            continue
+        is_sample = style == "solid"
+        figure.add_scatter(
+            x=steps, y=[line.get(key) for line in rounds], name=label, mode="lines+markers",
+            line={"color": colour(place) if is_sample else QUIET, "width": 2, "dash": style},
+            marker={"size": 7 if is_sample else 3},
+        )  # fmt: skip
+    figure.update_yaxes(rangemode="tozero")
+    keys = [key for key, _, _ in _DISTANCES]
+    return Drawing(
+        name="distances", figure=figure, header=("step", *(label for _, label, _ in _DISTANCES), "share of copies"),
+        rows=[[line["step"], *(line.get(key) for key in keys), line.get("memorisation_share")] for line in rounds],
+        says="Samples below the threshold may be copies of a training picture. 0 is the same picture; the threshold "
+        "leaves a thousandth of real pictures of other lesions below it.",
     )  # fmt: skip
 
 

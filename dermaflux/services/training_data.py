@@ -5,7 +5,7 @@ It reads tables, no pictures.
 
 import csv
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,14 +46,15 @@ def data_flags(kind: str, name: str, folder: Path, values: Mapping[str, Any]) ->
 
 def count_pictures(kind: str, name: str, folder: Path, values: Mapping[str, Any]) -> int:
     """About how many pictures a run learns from, by the tables."""
+    classes = frozenset(values.get("diagnoses") or ())
     if name == HAM10000:
-        count = _splits(_ham_folder(kind, values) / "ham10000.csv")["train"]
+        count = _splits(_ham_folder(kind, values) / "ham10000.csv", classes)["train"]
     elif name.endswith(_MANIFEST):
         import pyarrow.parquet
 
         count = pyarrow.parquet.read_metadata(folder / name).num_rows
     else:
-        count = _splits(folder / name / _TABLE)["train"]
+        count = _splits(folder / name / _TABLE, classes)["train"]
     limit = values.get("data.limit")
     return min(count, limit) if limit else count
 
@@ -83,11 +84,16 @@ def _check_splits(folder: Path) -> None:
         )
 
 
-def _splits(table: Path) -> Counter[str]:
+def _splits(table: Path, diagnoses: Collection[str] = ()) -> Counter[str]:
+    """How many rows of a table each split has; of those diagnoses, where some are given."""
     if not table.is_file():
         return Counter()
     with table.open(newline="", encoding="utf-8-sig") as handle:
-        return Counter((row.get("split") or "train").strip() for row in csv.DictReader(handle))
+        return Counter(
+            (row.get("split") or "train").strip()
+            for row in csv.DictReader(handle)
+            if not diagnoses or (row.get("dx") or row.get("diagnosis") or "").strip() in diagnoses
+        )
 
 
 def _ham_folder(kind: str, values: Mapping[str, Any]) -> Path:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from dermaflux.domain.errors import DataNotFound
-from dermaflux.run_status import DONE, FILE
+from dermaflux.run_status import DONE, FILE, note_of
 from dermaflux.services.supervised import log_tail, state_of
 from dermaflux.services.training_records import CLASSIFIER, LORA, Line, RunReport, TrainingRun
 from dermaflux.supervisor import LOG, PROCESS
@@ -41,6 +41,7 @@ def read_run(kind: str, folder: Path) -> TrainingRun:
         since=work.since,
         seconds=work.seconds,
         why=work.why,
+        note=note_of(folder),
         step=last.get("step", 0),
         num_steps=_num_steps(kind, settings, last),
         product=_product(kind, folder) if work.state == DONE else None,

@@ -55,7 +55,9 @@ def training_programs(path: Path = PROGRAMS) -> Mapping[str, TrainingProgram]:
             kind=kind,
             module=part["module"],
             presets={
-                name: TrainingPreset(name=name, text=preset["text"], values=_flat(preset["values"]))
+                name: TrainingPreset(
+                    name=name, text=preset["text"], values=_flat(preset["values"]), gpu_gb=preset["gpu_gb"]
+                )
                 for name, preset in part["presets"].items()
             },
             helps=part["fields"],

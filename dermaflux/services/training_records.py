@@ -12,11 +12,15 @@ Line = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingPreset:
-    """A preset of a trainer: its name, what it costs in words, and every value by its dotted name."""
+    """A preset of a trainer: its name, what it costs in words, and every value by its dotted name.
+
+    gpu_gb: the GPU it is made for; None where it is made for none.
+    """
 
     name: str
     text: str
     values: Mapping[str, Any]
+    gpu_gb: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +55,8 @@ class TrainingRequest:
 class TrainingCost:
     """What a run will take. Memory in GB by part, and what the machine has of that kind (0: no such device).
 
-    place: memory or GPU memory. seconds: None while nothing like it was run here; basis: where the time comes from.
+    place: memory or GPU memory; of a run on a GPU host_gb is what it takes of the machine's memory beside it, at most.
+    seconds: None while nothing like it was run here; basis: where the time comes from.
     """
 
     place: str
@@ -59,6 +64,8 @@ class TrainingCost:
     have_gb: float
     seconds: float | None
     basis: str
+    host_gb: float = 0.0
+    host_have_gb: float = 0.0
 
     @property
     def need_gb(self) -> float:
@@ -68,12 +75,14 @@ class TrainingCost:
     @property
     def fits(self) -> bool:
         """Whether the machine has as much."""
-        return self.need_gb <= self.have_gb
+        return self.need_gb <= self.have_gb and self.host_gb <= self.host_have_gb
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingRun:
     """One run: `run_id` is KIND/NAME. `step` of `num_steps` (None: not known); product: what it finished, if it did.
+
+    note: what the run itself says a person should know (its samples may be copies), else empty.
 
     product: the name of the adapter in Generate, or the folder name of the classifier. owner is empty for a run that
     was started on the command line.
@@ -87,6 +96,7 @@ class TrainingRun:
     since: str
     seconds: float | None
     why: str
+    note: str
     step: int
     num_steps: int | None
     product: str | None

@@ -16,30 +16,16 @@ from dermaflux.domain.roles import Visitor
 from dermaflux.generation.catalogue import ASSETS_DIR
 from dermaflux.run_status import write_json
 from dermaflux.services.curating import REAL
-from dermaflux.services.heavy_work import HeavyWork
 from dermaflux.services.supervised import Command, launch, request_stop
-from dermaflux.services.training_cost import (
-    FLUX,
-    GPU,
-    RAM,
-    BaseSize,
-    base_size,
-    classifier_parts,
-    installed_gb,
-    lora_parts,
-    measured_seconds_a_step,
-    work_of,
-)
-from dermaflux.services.training_data import count_pictures, data_flags, real_choices
+from dermaflux.services.training_data import data_flags, real_choices
 from dermaflux.services.training_folder import (
     ASKED,
     asked_of,
     changed_at,
-    is_run,
-    read_history,
     read_report,
     read_run,
 )
+from dermaflux.services.training_prediction import Predicting
 from dermaflux.services.training_programs import flags, training_programs, values_of
 from dermaflux.services.training_recipe import write_recipe
 from dermaflux.services.training_records import (
@@ -55,10 +41,9 @@ from dermaflux.services.training_records import (
 from dermaflux.services.wiring import EXPORTS, RUNS
 
 SYNTHETIC = "synthetic"  # in a run's folder: the accepted images it learns from
-_PYTHON = "python"
 
 
-class Training(HeavyWork):
+class Training(Predicting):
     """Runs of the trainers in the data folder."""
 
     def training_programs(self) -> Mapping[str, TrainingProgram]:
@@ -69,19 +54,6 @@ class Training(HeavyWork):
         """The real pictures a run of this kind can learn from."""
         first = next(iter(training_programs()[kind].presets.values()))
         return real_choices(kind, self.settings.data_dir / REAL, first.values)
-
-    def training_cost(self, request: TrainingRequest) -> TrainingCost:
-        """Predicted memory and time of a request. Raises as `start_training` for what cannot be asked."""
-        values = values_of(request)
-        on_gpu = values["device"].startswith("cuda") or (values["device"] == "auto" and installed_gb(GPU) > 0)
-        place = GPU if on_gpu else RAM
-        pictures = count_pictures(request.kind, request.real, self.settings.data_dir / REAL, values)
-        if request.kind == LORA:
-            parts = lora_parts(self._base_size(values["base"]), values, on_gpu=on_gpu)
-        else:
-            parts = classifier_parts(values, pictures)
-        seconds, basis = self._predicted_seconds(request.kind, values, pictures)
-        return TrainingCost(place=place, parts=parts, have_gb=installed_gb(place), seconds=seconds, basis=basis)
 
     def start_training(self, user: str, request: TrainingRequest) -> TrainingRun:
         """Begin a run as a process of its own.
@@ -202,10 +174,6 @@ class Training(HeavyWork):
             words.append("--resume")
         return Command(argv=words, settings=self.settings)
 
-    def _all_folders(self) -> list[tuple[str, Path]]:
-        found = [(kind, folder) for kind in KINDS for folder in (self.settings.data_dir / RUNS / kind).glob("*")]
-        return sorted((kind, folder) for kind, folder in found if is_run(folder))
-
     def _run_folder(self, kind: str, name: str) -> Path:
         return self.settings.data_dir / RUNS / kind / name
 
@@ -214,11 +182,6 @@ class Training(HeavyWork):
         if kind not in KINDS or not name or name.startswith(".") or Path(name).name != name:
             raise DataNotFound(f"There is no run {run_id!r}.")
         return self._run_folder(kind, name)
-
-    def _base_size(self, name: str) -> BaseSize:
-        entry = self.catalogue().model(name)
-        is_flux = name.startswith("flux") or entry.transformer_file is not None  # BFL's own names are FLUX.1's
-        return FLUX if is_flux else base_size(Path(entry.source))
 
     def _check_may_train(self) -> None:
         if not self.may_train:
@@ -233,33 +196,16 @@ class Training(HeavyWork):
         if request.kind == LORA and request.name in {entry.name for entry in self.catalogue().adapters()}:
             raise InvalidRequest(f"There is an adapter {request.name!r} already. Choose another name for this one.")
 
-    def _predicted_seconds(self, kind: str, values: Mapping[str, Any], pictures: int) -> tuple[float | None, str]:
-        work, like = work_of(kind, values)
-        rates = []
-        for other, folder in self._all_folders():
-            said = asked_of(folder).get("values")
-            if other != kind or not said:
-                continue
-            its_work, its_like = work_of(kind, said)
-            seconds = measured_seconds_a_step(read_history(folder))
-            if its_like == like and seconds:
-                rates.append((folder.stat().st_mtime, seconds / its_work * work, folder.name))
-        if not rates:
-            return None, "no run like it on this machine yet"
-        _, seconds_a_step, name = max(rates)
-        steps = values.get("num_steps") or values["optim.epochs"] * max(1, pictures // values["optim.batch_size"])
-        total, minutes = seconds_a_step * steps, values.get("optim.max_minutes")
-        total = min(total, minutes * 60) if minutes else total
-        return total, f"{seconds_a_step:.2g} s a step, as in the run {name}; loading comes on top"
-
-
 def _may_see(visitor: Visitor, run: TrainingRun) -> bool:
     return not run.owner or visitor.may_see(run.owner)
 
 
 def _does_not_fit(cost: TrainingCost) -> str:
     have = f"has {cost.have_gb:.1f} GB" if cost.have_gb else f"has no {cost.place}"
+    beside = ""
+    if cost.host_gb > cost.host_have_gb:
+        beside = f", and {cost.host_gb:.1f} GB of memory beside it, of {cost.host_have_gb:.1f} GB"
     return (
-        f"This run needs about {cost.need_gb:.1f} GB of {cost.place} and this machine {have}. Choose a smaller preset "
-        "or a machine that has it, or start it anyway."
+        f"This run needs about {cost.need_gb:.1f} GB of {cost.place} and this machine {have}{beside}. Choose a smaller "
+        "preset or a machine that has it, or start it anyway."
     )

@@ -26,6 +26,7 @@ def list_value(runs: Sequence[TrainingRun], chosen: str | None) -> dict[str, Any
             "kind": _KINDS.get(run.kind, run.kind),
             "state": run.state,
             "note": _note(run),
+            "warning": "may copy" if run.note else "",
             "share": share(run),
         }
         for run in runs
@@ -40,8 +41,9 @@ def share(run: TrainingRun) -> float:
     return min(1.0, run.step / run.num_steps) if run.num_steps else 0.0
 
 
-def head_html(run: TrainingRun, judging: str | None) -> str:
-    """The name, the state and what a run finished or why it failed."""
+def head_html(report: RunReport, judging: str | None) -> str:
+    """The name, the state, what a run finished or why it failed, and whether it may learn by heart."""
+    run = report.run
     state = f'<span class="df-training-state" data-state="{run.state}">{run.state}</span>'
     lines = [f"<h3>{html.escape(run.name)}</h3> {state}"]
     preset = f"preset {run.settings.get('preset') or 'of the command line'}"
@@ -54,6 +56,7 @@ def head_html(run: TrainingRun, judging: str | None) -> str:
     if run.state == "running" and not run.step:
         lines.append("<p>It loads libraries, pictures and models before its first step: a minute or more.</p>")
     lines += _product_lines(run, judging)
+    lines += _memory_lines(report)
     return f'<div class="df-training-head">{"".join(lines)}</div>'
 
 
@@ -76,11 +79,15 @@ def cost_html(cost: TrainingCost) -> str:
     """Predicted memory and time."""
     have = f"this machine has {cost.have_gb:.1f} GB" if cost.have_gb else f"this machine has no {cost.place}"
     time = f"about {duration(cost.seconds)}" if cost.seconds is not None else "unknown"
+    beside = ""
+    if cost.host_gb:
+        beside = f"Beside it up to {cost.host_gb:.1f} GB of memory, of {cost.host_have_gb:.1f} GB.<br>"
     parts = "".join(f"<li>{html.escape(name)}: {gb:.1f} GB</li>" for name, gb in cost.parts.items() if gb >= 0.05)
     short = "" if cost.fits else " is-short"
     return (
         f'<div class="df-cost{short}" role="status"><details><summary><b>{cost.need_gb:.1f} GB of {cost.place}</b>, '
-        f"estimated; {have}.</summary><ul>{parts}</ul></details><b>Time: {time}</b> ({html.escape(cost.basis)})</div>"
+        f"estimated; {have}.</summary><ul>{parts}</ul></details>{beside}<b>Time: {time}</b> "
+        f"({html.escape(cost.basis)})</div>"
     )
 
 
@@ -129,6 +136,41 @@ def _product_lines(run: TrainingRun, judging: str | None) -> list[str]:
     return [f"<p>The classifier is finished. {now}</p>"]
 
 
+def _memory_lines(report: RunReport) -> list[str]:
+    """Whether a run may learn its pictures by heart: the nearest samples, and held-out loss against seen."""
+    lines, last = [], _last_figures(report.history)
+    if report.run.note:
+        lines.append(f'<p class="is-warning">{html.escape(report.run.note)}</p>')
+    if last.get("memorisation_min") is not None:
+        limit = last.get("memorisation_threshold")
+        lines.append(
+            f"<p>Probe samples to training pictures: nearest <b>{last['memorisation_min']:.3f}</b>, median "
+            f"{last['memorisation_median']:.3f}; {_share_below(last.get('memorisation_share'), limit)}. Held-out real "
+            f"pictures: median {last['memorisation_held_out']:.3f}.</p>"
+        )
+    gaps = [line["gap"] for line in report.history if line.get("gap") is not None]
+    if gaps:
+        first = f" ({gaps[0]:+.4f} at first)" if len(gaps) > 1 else ""
+        lines.append(f"<p>Held-out loss less that of training pictures: <b>{gaps[-1]:+.4f}</b>{first}. A gap that "
+                     "grows is overfitting.</p>")  # fmt: skip
+    return lines
+
+
+def _share_below(share: float | None, limit: float | None) -> str:
+    if share is None or limit is None:
+        return "no threshold is calibrated"
+    return f"{share:.0%} below {limit:.3f}" if share else f"none below {limit:.3f}"
+
+
+def _nearest(near: Line | None) -> str:
+    """How near a probe sample comes to a training picture; empty for a run that did not look."""
+    if near is None:
+        return ""
+    if near["is_copy"]:
+        return f'<br><span class="df-probe-copy">May be a copy: {near["distance"]:.3f} to a training picture</span>'
+    return f'<br>{near["distance"]:.3f} to the nearest training picture'
+
+
 def _probe(line: Line) -> str:
     asked, measured = line["asked"], line["measured"]
     malignant = "not classified" if line["malignant"] is None else f"P(malignant) {line['malignant']:.2f}"
@@ -137,11 +179,12 @@ def _probe(line: Line) -> str:
         for label, key in (("A", "asymmetry"), ("B", "border"), ("C", "num_colours"))
     )
     found = html.escape(measured["refused"]) if measured["refused"] else rows
-    name = html.escape(asked["diagnosis"])
+    name, near = html.escape(asked["diagnosis"]), line.get("nearest")
+    flag = " is-copy" if near and near["is_copy"] else ""
     return (
-        f'<figure class="df-probe"><img class="df-probe-picture" alt="Synthetic probe sample, {name}" '
+        f'<figure class="df-probe{flag}"><img class="df-probe-picture" alt="Synthetic probe sample, {name}" '
         f'src="data:image/jpeg;base64,{html.escape(line["jpeg"])}">'
-        f"<figcaption><b>{name}</b> · {malignant}<br>{found}</figcaption></figure>"
+        f"<figcaption><b>{name}</b> · {malignant}<br>{found}{_nearest(near)}</figcaption></figure>"
     )
 
 

@@ -13,7 +13,7 @@ STYLE_SHEETS = tuple(
     WEB_DIR / f"{name}.css"
     for name in (
         "theme", "board", "queue", "login", "accounts", "tour", "modes", "curate", "curate_views", "curate_boards",
-        "study", "insight", "skip", "saliency",
+        "study", "insight", "skip", "saliency", "training",
     )
 )  # fmt: skip
 

@@ -12,7 +12,7 @@ from dermaflux.evaluation.adherence import adherence_report
 from dermaflux.evaluation.coverage import LesionFacts, coverage_report
 from dermaflux.evaluation.subgroups import LabelledScores, subgroups
 from dermaflux.figures import csv_text, page_html
-from dermaflux.figures.curves import draw_losses, draw_reliability, draw_roc
+from dermaflux.figures.curves import draw_distances, draw_losses, draw_reliability, draw_roc
 from dermaflux.figures.drawing import Drawing
 from dermaflux.figures.study import draw_study
 from dermaflux.figures.tables import draw_coverage, draw_fairness, draw_leakage
@@ -51,6 +51,17 @@ def test_losses_of_several_runs_keep_their_figures_apart():
     (long,) = (trace for trace in drawing.figure.data if trace.name == "a: training loss")
     assert min(long.y) > min(line["loss"] for line in lines)  # drawn as a running mean
     assert ("a", "training loss", 120, 1 / 120) in drawing.rows  # but kept as it was
+
+
+def test_distances_of_probes_stand_beside_their_threshold():
+    round_of = {"memorisation_min": 0.1, "memorisation_median": 0.2, "memorisation_held_out": 0.15}
+    calibrated = round_of | {"memorisation_threshold": 0.05, "memorisation_share": 0.0}
+    assert draw_distances([{"step": 1, "loss": 0.5}]) is None
+    drawing = draw_distances([{"step": 1, "loss": 0.5}, {"step": 2, **calibrated}])
+    assert drawing is not None and drawing.rows == [[2, 0.1, 0.2, 0.15, 0.05, 0.0]]
+    assert [trace.name for trace in drawing.figure.data][-1] == "threshold of a copy"
+    without = draw_distances([{"step": 2, **round_of, "memorisation_threshold": None, "memorisation_share": None}])
+    assert without is not None and len(without.figure.data) == 3
 
 
 def test_a_report_without_curves_is_told_apart():

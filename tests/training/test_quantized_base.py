@@ -22,7 +22,8 @@ def run(drawn_ham, tiny_models, tmp_path):
     return replace(
         PRESETS["smoke"][1], name="four-bits", base=str(tiny_models / "nano"), models_dir=tiny_models,
         data_dir=drawn_ham, measured=drawn_ham / "measured.csv", runs_dir=tmp_path, size_px=64, diagnoses=(),
-        precision="fp32", device="cpu", base_format="nf4", optimizer="adamw8bit", gradient_checkpointing=True,
+        precision="fp32", device="cpu", base_format="nf4", text_format="nf4", optimizer="adamw8bit",
+        gradient_checkpointing=True,
     )  # fmt: skip
 
 

@@ -37,6 +37,7 @@ def run(drawn_ham, tiny_models, tmp_path):
         name="test", base=str(tiny_models / "nano"), data_dir=drawn_ham, measured=drawn_ham / "measured.csv",
         runs_dir=tmp_path / "runs", size_px=64, rank=4, alpha=8, num_steps=6, batch_size=8, eval_every=3, save_every=2,
         num_val=8, warmup_steps=1, num_wordings=2, precision="fp32", device="cpu", probe_every=0,
+        models_dir=tiny_models,
     )  # fmt: skip
 
 
@@ -165,7 +166,7 @@ def command_of(run, launch=()):
     """The command line of a run."""
     fields = ("name", "base", "data_dir", "measured", "runs_dir", "size_px", "rank", "alpha", "num_steps", "batch_size",
               "accumulate_steps", "eval_every", "save_every", "num_val", "warmup_steps", "num_wordings", "precision",
-              "device", "probe_every")  # fmt: skip
+              "device", "probe_every", "models_dir")  # fmt: skip
     command = [sys.executable, *launch, "-m", "training.train_flux_lora", "smoke", "--diagnoses"]
     for field in fields:
         command += [f"--{field.replace('_', '-')}", str(getattr(run, field))]
@@ -258,7 +259,7 @@ def history(run):
 @pytest.mark.long
 @pytest.mark.slow
 def test_two_processes_learn_what_one_learns_with_the_same_global_batch(run, repository):
-    alone, shared = replace(run, name="alone", accumulate_steps=2), replace(run, name="shared")
+    alone, shared = replace(run, name="alone", accumulate_steps=2), replace(run, name="shared", probe_every=3)
     train(alone)
     launch = ("-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port", "29519")
     done = subprocess.run(
@@ -270,6 +271,9 @@ def test_two_processes_learn_what_one_learns_with_the_same_global_batch(run, rep
     assert [line["loss"] for line in two] == pytest.approx([line["loss"] for line in one], abs=1e-5)
     for a, b in zip(one, two, strict=True):
         assert b.get("val_mean") == pytest.approx(a.get("val_mean"), abs=1e-5)
+        assert b.get("seen_mean") == pytest.approx(a.get("seen_mean"), abs=1e-5)
+    assert [line["step"] for line in two if "memorisation_min" in line] == [3, 6]
+    assert done.stderr.count("training pictures described") == 1, "one process looks"
     weights = [load_file(r.folder / f"{r.name}.safetensors") for r in (alone, shared)]
     assert all(torch.allclose(weights[0][name], weights[1][name], atol=1e-3) for name in weights[0])
     assert status_of(shared.folder).state == "done"

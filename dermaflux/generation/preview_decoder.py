@@ -62,8 +62,7 @@ class PreviewDecoder:
 
         Raises ModelNotAvailable for what is no AutoencoderTiny, is incomplete, or decodes other latents.
         """
-        config = _config(folder)
-        wanted, found = base.latent_shape(), _latent_shape(config)
+        wanted, found = base.latent_shape(), _decoded_shape(folder)
         if wanted != found:
             raise ModelNotAvailable(
                 f"The preview VAE in {folder} decodes {_said(found)}, but the model makes {_said(wanted)}. Choose the "
@@ -98,27 +97,26 @@ class PreviewDecoder:
         self.seconds = self._seconds.setdefault(shape, 0.0)
 
 
-def _config(folder: Path) -> dict[str, Any]:
-    path = folder / "config.json"
+def _decoded_shape(folder: Path) -> tuple[int, int]:
+    """How many channels its latents have, and for how many pixels a side one stands; diffusers' defaults where unsaid.
+
+    Raises ModelNotAvailable for what is no AutoencoderTiny of colour pictures.
+    """
     try:
-        config = json.loads(path.read_text())
-        kind = config["_class_name"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        config = json.loads((folder / "config.json").read_text())
+        kind, num_colours = config["_class_name"], config.get("out_channels", 3)
+        shape = int(config.get("latent_channels", 4)), _px_a_latent(config)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelNotAvailable(
-            f"The preview VAE in {folder} cannot be read: its config.json says no class ({error!r}). Set "
-            "DERMAFLUX_PREVIEW_VAE to taef1 or to a folder that holds an AutoencoderTiny, or unset it."
+            f"The preview VAE in {folder} has no config.json that can be read ({error!r}). Set DERMAFLUX_PREVIEW_VAE "
+            "to taef1 or to a folder that holds an AutoencoderTiny, or unset it."
         ) from error
-    if kind != AutoencoderTiny.__name__:
+    if kind != AutoencoderTiny.__name__ or num_colours != 3:
         raise ModelNotAvailable(
-            f"The preview VAE in {folder} is a {kind}, not an AutoencoderTiny. Choose taef1, or unset "
-            "DERMAFLUX_PREVIEW_VAE."
+            f"The preview VAE in {folder} is of class {kind} for {num_colours} colours, not an AutoencoderTiny for 3. "
+            "Choose taef1, or unset DERMAFLUX_PREVIEW_VAE."
         )
-    return config
-
-
-def _latent_shape(config: Any) -> tuple[int, int]:
-    """How many channels its latents have, and for how many pixels a side one stands; diffusers' defaults."""
-    return config.get("latent_channels", 4), _px_a_latent(config)
+    return shape
 
 
 def _px_a_latent(config: Any) -> int:

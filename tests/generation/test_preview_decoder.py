@@ -133,12 +133,13 @@ def without_a_weight(folder):
 
 DAMAGES = [
     (other_latents, r"decodes latents of 4 channels for 8 px, but the model makes latents of 16 channels for 8 px"),
-    (another_class, "is a AutoencoderKL, not an AutoencoderTiny"),
+    (another_class, "is of class AutoencoderKL for 3 colours, not an AutoencoderTiny"),
     (without_a_weight, r"has 1 missing weights, the first decoder\.layers\.0\.weight"),
     (lambda folder: (folder / WEIGHTS).unlink(), r"holds no \.safetensors weights"),
     (lambda folder: (folder / WEIGHTS).write_bytes(b"nothing"), "damaged or not safetensors"),
-    (lambda folder: (folder / "config.json").unlink(), "says no class"),
-    (lambda folder: (folder / "config.json").write_text("[]"), "says no class"),
+    (lambda folder: (folder / "config.json").unlink(), r"no config\.json that can be read"),
+    (lambda folder: (folder / "config.json").write_text('{"_class_name": 1, "decoder_block_out_channels": 3}'),
+     r"no config\.json that can be read"),
     (shutil.rmtree, "neither a folder nor a hub repository"),
 ]
 

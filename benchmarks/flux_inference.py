@@ -33,8 +33,9 @@ from benchmarks.random_flux import CORPUS, FLUX_DEV, TINY, RandomFlux
 from dermaflux.classification import LesionDescriptor
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.speed import Speed, parse_speed
-from dermaflux.generation.denoising import decode_all, denoise, draw_noise
+from dermaflux.generation.denoising import DenoisingStep, decode_all, denoise, draw_noise
 from dermaflux.generation.guidance import Guidance
+from dermaflux.generation.latent_rgb import fit_on_colour_fields
 from dermaflux.generation.placement import choose_placement
 from dermaflux.generation.previews import Previewer
 from dermaflux.generation.prompts import PromptEncoder
@@ -186,8 +187,11 @@ class Bench:
             prepare(pipe, speed)
             if speed.hotswap:
                 _fill_place(pipe.transformer)
-            pipe.previewer, pipe.encoder = Previewer(pipe), PromptEncoder(pipe, self.options.text_tokens)
-            pipe.previewer.picture(draw_noise(pipe, 0, self.options.size_px).to(self.device), self.options.size_px)
+            pipe.previewer = Previewer(pipe, partial(fit_on_colour_fields, pipe.vae, self.device))
+            pipe.encoder = PromptEncoder(pipe, self.options.text_tokens)
+            noise = draw_noise(pipe, 0, self.options.size_px).to(self.device)
+            unfinished = DenoisingStep(step=1, num_steps=1, latents=noise, clean=noise)
+            pipe.previewer.pictures(unfinished, self.options.size_px, 0.0)
             yield pipe
         finally:
             torch.compiler.reset()
@@ -202,7 +206,7 @@ class Bench:
         first_preview, state = 0.0, None
         for state in denoise(pipe, guidance, noise, options.size_px, options.num_steps):
             if state.step == 1:
-                pipe.previewer.picture(state.clean[:1], options.size_px)
+                pipe.previewer.pictures(replace(state, clean=state.clean[:1]), options.size_px, 0.0)
                 first_preview = self._now() - began
         assert state is not None
         images = decode_all(pipe, state.latents, options.size_px)

@@ -47,6 +47,8 @@ class Settings(BaseSettings):
     """Ways of drawing faster, with commas between: compile, attention, batch=4, ... (docs/flux_speed.md)."""
     memory: Literal["auto", "8gb", "12gb", "16gb", "24gb", "48gb", "80gb"] = "auto"
     """On a CUDA GPU: how a large model is held (docs/flux.md). auto takes the best that fits into what is free."""
+    preview_vae: str | None = None
+    """A tiny autoencoder for sharper previews of a large model: taef1, a folder or a hub repository (docs/flux.md)."""
     data_dir: Path = Path("data")
     """Where images, the database and exports are written; made when it is missing."""
     database_url: str | None = None

@@ -36,10 +36,16 @@ _PLAIN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class ModelCatalogue:
     """The models and adapters that can be asked for by name, and the reading of names that are paths."""
 
-    def __init__(self, assets_dir: Path = ASSETS_DIR, trained_dir: Path | None = None) -> None:
-        """trained_dir: training runs, whose finished LoRAs (NAME/NAME.safetensors) are on offer too."""
+    def __init__(
+        self, assets_dir: Path = ASSETS_DIR, trained_dir: Path | None = None, preview_vae: str | None = None
+    ) -> None:
+        """trained_dir: training runs, whose finished LoRAs (NAME/NAME.safetensors) are on offer too.
+
+        preview_vae: a tiny autoencoder (`preview_decoder`) that shows the unfinished samples of large models.
+        """
         self.assets_dir = assets_dir
         self.trained_dir = trained_dir
+        self.preview_vae = preview_vae
 
     def models(self) -> tuple[ModelEntry, ...]:
         """The named models: nano if it is installed, those of the hub, then other pipelines that lie in the assets.

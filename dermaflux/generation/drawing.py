@@ -60,14 +60,16 @@ def draw(
     began, away = time.perf_counter(), 0.0
     pipe, state = loaded.sampling, None
     noise = torch.cat([draw_noise(pipe, part.request.seed + part.index, size_px) for part in parts])
+    step_began = time.perf_counter()
     for state in denoise(pipe, joined(guidances), noise, size_px, num_steps):
-        _check_finite(state.clean, parts[0].request)
-        for place, clean in enumerate(state.clean.split(1)):
-            picture, index = loaded.previewer.picture(clean, size_px), parts[place].index
+        _check_finite(state.clean, parts[0].request)  # and waits for the device: only now the step is over
+        pictures = loaded.previewer.pictures(state, size_px, time.perf_counter() - step_began)
+        for place, (part, picture) in enumerate(zip(parts, pictures, strict=True)):
             left = time.perf_counter()
-            yield place, StepPreview(image_index=index, step=state.step, num_steps=num_steps, image=picture)
+            yield place, StepPreview(image_index=part.index, step=state.step, num_steps=num_steps, image=picture)
             away += time.perf_counter() - left
             raise_if(should_stop())
+        step_began = time.perf_counter()
     assert state is not None
     images = decode_all(pipe, state.latents, size_px)
     seconds = (time.perf_counter() - began - away) / len(parts)

@@ -14,8 +14,6 @@ import diffusers
 import torch
 import transformers
 from diffusers import FlowMatchEulerDiscreteScheduler, FluxPipeline
-from diffusers.models import modeling_utils
-from safetensors import SafetensorError, safe_open
 from torch import nn
 
 from dermaflux.domain.errors import ModelNotAvailable
@@ -26,6 +24,7 @@ from dermaflux.generation.model_files import NETWORKS, ModelFiles, locate
 from dermaflux.generation.patch_autoencoder import PatchAutoencoder
 from dermaflux.generation.placement import Placement, place, settle, whole_plan
 from dermaflux.generation.single_file import load_single_file
+from dermaflux.generation.strict_loading import load_strictly
 from dermaflux.generation.weight_sizes import PartSize
 
 log = logging.getLogger(__name__)
@@ -41,7 +40,6 @@ _PART_NAMES = {
     "text_encoder_2": "the T5 text encoder",
 }
 _NUM_PARTS = len(NETWORKS) + 1  # and the joining of them
-_PARALLEL = "HF_ENABLE_PARALLEL_LOADING"  # diffusers reads it from the environment, once, when it is imported
 
 
 def unheard(_doing: str, _done: int, _total: int) -> None:
@@ -89,6 +87,11 @@ def load_parts(files: ModelFiles, dtype: torch.dtype) -> dict[str, Any]:
     return networks | _load_tokenizers(files.folder, index)
 
 
+def load_vae(files: ModelFiles, dtype: torch.dtype) -> Any:
+    """The VAE of a pipeline alone, strictly, on the CPU. Raises ModelNotAvailable."""
+    return _load_network(files, "vae", _read_index(files), dtype)
+
+
 def _doing(name: str, size: PartSize, plan: Plan, dtype: torch.dtype) -> str:
     held = plan.format_of(name)
     num_gb = part_bytes(size, held, dtype.itemsize) / 1e9
@@ -106,24 +109,6 @@ def _quiet_bars() -> Iterator[None]:
     finally:
         for library in shown:
             library.enable_progress_bar()
-
-
-@contextmanager
-def _in_parallel() -> Iterator[None]:
-    """Diffusers reads the files of a network side by side; transformers does so anyway.
-
-    The switch is a variable of the environment that counts only before diffusers is imported, so it is turned where
-    diffusers keeps it. Loads take turns (`Generator`), and one beside them would only be as fast.
-    """
-    before = getattr(modeling_utils, _PARALLEL, None)
-    if before is None:  # another version: it loads one after the other
-        yield
-        return
-    setattr(modeling_utils, _PARALLEL, True)
-    try:
-        yield
-    finally:
-        setattr(modeling_utils, _PARALLEL, before)
 
 
 def _read_index(files: ModelFiles) -> dict[str, Any]:
@@ -148,29 +133,7 @@ def _load_network(files: ModelFiles, name: str, index: Mapping[str, Any], dtype:
     if name == "transformer" and files.transformer_file is not None:
         config_file = files.folder / name / "config.json"
         return load_single_file(files.transformer_file, config_file, dtype).eval().requires_grad_(False)
-    folder, kind = files.folder, _class_of(index, name)
-    _check_files(folder / name)
-    try:
-        with _in_parallel():
-            network, info = kind.from_pretrained(
-                folder, subfolder=name, dtype=dtype, use_safetensors=True, output_loading_info=True
-            )
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
-        raise ModelNotAvailable(
-            f"The {name} in {folder} does not load: {error}. Reinstall the model."
-        ) from error
-    # Of several files diffusers believes the index: what it lists and no file holds has no numbers, and is not missed.
-    empty = [weight for weight, tensor in network.state_dict().items() if tensor.is_meta]
-    problems = {"missing": {*map(str, info["missing_keys"]), *empty}} | {
-        word: set(map(str, info[f"{word}_keys"])) for word in ("unexpected", "mismatched")
-    }
-    for word, keys in problems.items():
-        if keys:
-            raise ModelNotAvailable(
-                f"The {name} in {folder} has {len(keys)} {word} weights, the first {min(keys)}. It is of another model "
-                "or version: reinstall it."
-            )
-    return network.eval().requires_grad_(False)
+    return load_strictly(_class_of(index, name), files.folder / name, dtype, called=f"The {name} in {files.folder}")
 
 
 def _class_of(index: Mapping[str, Any], name: str) -> Any:
@@ -184,21 +147,6 @@ def _class_of(index: Mapping[str, Any], name: str) -> Any:
             f"The {name} of the model is a {class_name}, which is not known. Choose a Flux model."
         )
     return kind
-
-
-def _check_files(folder: Path) -> None:
-    """Every safetensors file has a readable header and its whole length, else ModelNotAvailable names it."""
-    files = sorted(folder.glob("*.safetensors"))
-    if not files:
-        raise ModelNotAvailable(f"{folder} holds no .safetensors weights. Reinstall the model.")
-    for path in files:
-        try:
-            with safe_open(path, "pt"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise ModelNotAvailable(
-                f"{path} is damaged or not safetensors: {error}. Reinstall the model."
-            ) from error
 
 
 def _load_tokenizers(folder: Path, index: Mapping[str, Any]) -> dict[str, Any]:

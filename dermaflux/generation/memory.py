@@ -20,11 +20,12 @@ WHOLE, FP8, INT8, NF4 = "whole", "fp8", "int8", "nf4"
 BYTES_IN_LAYERS = {FP8: 1.0, INT8: 1.0, NF4: 0.5 + 1 / 64 + 4 / (64 * 256)}
 LIBRARIES = {FP8: "torchao", INT8: "bitsandbytes", NF4: "bitsandbytes"}
 _STEP_SHARE, _DECODING_SHARE = 0.05, 0.15
+PREVIEW_PART = "preview_vae"  # stays on the GPU however the rest is held: a few MB, used at every few steps
 _BLOCKS_AT_ONCE = 2  # one computes while the next is fetched
 _GB = 1e9
 
 Sizes = Mapping[str, PartSize]
-"""The networks of a pipeline by name: transformer, text_encoder, text_encoder_2 (T5), vae."""
+"""The networks of a pipeline by name: transformer, text_encoder, text_encoder_2 (T5), vae; preview_vae where one is."""
 
 
 class Keeps(StrEnum):
@@ -167,7 +168,7 @@ def _on_gpu(plan: Plan, held: Mapping[str, float], sizes: Sizes, bytes_a_number:
         encoding = _streamed(sizes["text_encoder_2"], bytes_a_number) if plan.t5 == WHOLE else t5
         return transformer + small + max(encoding + step, decoding)
     if plan.keeps is Keeps.ONE_PART:
-        return max(transformer + step, t5 + step, held["vae"] + decoding)
+        return held.get(PREVIEW_PART, 0.0) + max(transformer + step, t5 + step, held["vae"] + decoding)
     return small + max(_streamed(sizes["transformer"], bytes_a_number) + step, decoding)
 
 

@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -29,11 +30,13 @@ from dermaflux.generation.drawing import (
     identity_of,
     raise_if,
 )
+from dermaflux.generation.latent_rgb import map_of
 from dermaflux.generation.loading import OnLoad, load_pipeline, unheard
 from dermaflux.generation.memory import AUTO
-from dermaflux.generation.model_files import locate
+from dermaflux.generation.model_files import ModelFiles, locate
 from dermaflux.generation.placement import INT8, check_room, choose_placement, plan_for
-from dermaflux.generation.previews import Previewer, load_latent_rgb
+from dermaflux.generation.preview_decoder import PreviewDecoder, locate_preview_decoder
+from dermaflux.generation.previews import Previewer
 from dermaflux.generation.prompts import PromptEncoder
 from dermaflux.generation.shared_batches import SharedBatches
 from dermaflux.generation.threads import fitting_threads
@@ -170,8 +173,10 @@ class Generator:
             on_load(f"{entry.name}: {doing}", done, total)
 
         told("fetching its files from the hub" if entry.is_hub else "finding its files", 0, 0)
-        files = locate(entry)
+        files = self._locate(entry)
         check_room(files.sizes(), placement, self._memory)
+        preview = files.preview_folder
+        decoder = PreviewDecoder.load(preview, placement.dtype, files) if preview else None  # refused before the drop
         self._drop()
         plan = plan_for(files.sizes(), placement, self._memory)
         speeding.check_together(plan, self._speed)
@@ -180,16 +185,25 @@ class Generator:
         pipe = load_pipeline(entry, placement, files, told, plan)
         if self._precision != INT8:  # else onnxruntime computes, and has its own ways
             speeding.prepare(pipe, self._speed)
+        if decoder is not None:
+            decoder.to(placement.device)
         told("ready; the first image takes longer than the next ones", 0, 0)
         self._loaded = LoadedModel(
             entry=entry,
             pipe=pipe,
             sha256=files.sha256(),
             encoder=PromptEncoder(pipe, entry.text_tokens, self._speed.prompt_cache),
-            previewer=Previewer(pipe, load_latent_rgb(files.folder)),
+            previewer=Previewer(pipe, partial(map_of, pipe.vae, placement.device, files, self._exports_dir), decoder),
             precision=plan.precision,
         )
         return self._loaded
+
+    def _locate(self, entry: ModelEntry) -> ModelFiles:
+        """The files of a model, with those of the preview VAE where one was chosen and has anything to add."""
+        files, word = locate(entry), self.catalogue.preview_vae
+        if word is None or files.previews_exactly:
+            return files
+        return replace(files, preview_folder=locate_preview_decoder(word))
 
     def _drop(self) -> None:
         self._loaded = None
@@ -235,7 +249,8 @@ class Generator:
             return INT8 if entry.int8_checked and not adapters else ""
         if self._loaded is not None and self._loaded.entry == entry:
             return self._loaded.precision
-        return plan_for(locate(entry).sizes(), choose_placement(self._device, self._precision), self._memory).precision
+        placement = choose_placement(self._device, self._precision)
+        return plan_for(self._locate(entry).sizes(), placement, self._memory).precision
 
     def _speed_of(self, adapters: Sequence[Adapter]) -> str:
         if self._precision == INT8:

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 Built = TypeVar("Built")
 EXPORTS = "exports"  # in the data folder: zips for download
-ONNX_EXPORTS = "onnx"  # in the data folder: transformers exported for onnxruntime; may be deleted
+ONNX_EXPORTS = "onnx"  # in the data folder: transformers for onnxruntime, colour maps of previews; may be deleted
 RUNS = "runs"  # in the data folder: training runs, by kind and name
 JUDGING = "judging.json"  # in the data folder: which run's classifier judges, when it is not the embedded one
 IMAGE_CACHE = "image-cache"  # in the data folder: copies of images that are kept elsewhere; may be deleted
@@ -106,7 +106,8 @@ class Wiring:
         """The models and adapters on offer; reads small files only."""
         from dermaflux.generation import ModelCatalogue
 
-        return ModelCatalogue(self.settings.models_dir, self.settings.data_dir / RUNS / "lora")
+        settings = self.settings
+        return ModelCatalogue(settings.models_dir, settings.data_dir / RUNS / "lora", settings.preview_vae)
 
     def judging_run(self) -> str | None:
         """The training run (KIND/NAME) whose classifier judges, None for the embedded one."""

@@ -53,13 +53,16 @@ class MapActions:
     @in_words
     def draw(self, dataset: str, real: str, method: str, request: gr.Request) -> Iterator[tuple[Any, Any]]:
         """How far it is, then the points."""
+        from dermaflux.figures.words import of_map
+
         visitor = visitor_in(self._services, request, dataset, Role.VIEWER, "look at the map")
         for event in self._services.map_points(dataset, {}, visitor.name, real or None, method):
             if isinstance(event, ProbeStep):
                 yield gr.skip(), line(progress(event))
             else:
                 points = [[p.x, p.y, p.kind, p.diagnosis, p.image_id] for p in event]
-                yield {"points": points}, line(f"{len(points):,} pictures." if points else "There is no image yet.")
+                told = {"points": points, "says": of_map(p.kind for p in event) if points else ""}
+                yield told, line(f"{len(points):,} pictures." if points else "There is no image yet.")
 
     @in_words
     def pick(self, evt: gr.EventData, request: gr.Request) -> tuple[Any, Any]:

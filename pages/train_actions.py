@@ -140,14 +140,14 @@ class TrainActions:
         facts = [(run.run_id, run.state, run.step) for run in runs]
         now = repr((facts, chosen, judging, self._services.training_changed(chosen) if chosen else None))
         if now == seen:
-            return [gr.skip()] * 14
+            return [gr.skip()] * 15
         names = [(f"{run.name} ({run.kind})", run.run_id) for run in runs]
         # A run that was clicked meanwhile must not be taken back.
         head = [now, gr.skip() if chosen == run_id else chosen, list_value(runs, chosen), gr.Dropdown(choices=names)]
         return [*head, *self._view(visitor, chosen, judging)]
 
     @in_words
-    def compare(self, run_ids: Sequence[str], request: gr.Request) -> tuple[Any, str, str]:
+    def compare(self, run_ids: Sequence[str], request: gr.Request) -> tuple[Any, ...]:
         """The curves and settings of several runs."""
         visitor = self._look(request)
         if not run_ids:

@@ -1,4 +1,5 @@
-// A map of points with a lasso. Runs after card.js. value: { points: [[x, y, kind, diagnosis, id or null], ...] }.
+// A map of points with a lasso. Runs after card.js. value: { points: [[x, y, kind, diagnosis, id or null], ...], says }:
+// says describes the map in words, for everybody.
 // Event to Python: 'lassoed' { ids }. Real pictures are drawn as squares and are never selected.
 
 const mapRoot = element.querySelector('.cu-map');
@@ -58,8 +59,8 @@ function paintLegend() {
 function choose(ids) {
   chosen = ids;
   mapRoot.querySelector('.cu-map-show').disabled = ids.size === 0;
-  mapRoot.querySelector('.cu-map-note').textContent = ids.size ? `${ids.size} images selected.`
-    : points().length ? 'Drag around points to select them. Near points look alike to the classifier; the axes mean nothing by themselves.' : '';
+  mapRoot.querySelector('.cu-map-chosen').textContent = ids.size ? `${ids.size} images selected.`
+    : points().length ? 'Drag around points to select them; the axes mean nothing by themselves.' : '';
   drawMap();
 }
 
@@ -95,6 +96,13 @@ canvas.addEventListener('keydown', (event) => {
 mapRoot.querySelector('.cu-map-clear').addEventListener('click', () => choose(new Set()));
 mapRoot.querySelector('.cu-map-show').addEventListener('click', () => trigger('lassoed', { ids: [...chosen] }));
 new MutationObserver(drawMap).observe(document.body, { attributes: true, attributeFilter: ['class'] });
-watch('value', () => { paintLegend(); choose(new Set()); });
+function paintWords() {
+  const words = mapRoot.querySelector('.cu-map-says');
+  words.id = 'cu-map-says';
+  words.textContent = (props.value && props.value.says) || '';
+  canvas.setAttribute('aria-describedby', words.id);
+}
+watch('value', () => { paintLegend(); paintWords(); choose(new Set()); });
 paintLegend();
+paintWords();
 choose(new Set());

@@ -26,6 +26,7 @@ def draw_study(lines: Sequence[Line], differences: Sequence[Mapping[str, Any]] =
     return Drawing(
         name="augmentation-study", figure=draw_panels(settings), header=header,
         rows=[row for setting in settings for row in _rows(setting, gains)],
+        title="Augmentation study: classifiers by the share of synthetic pictures they learned from",
         says=" ".join(_verdict(setting, gains) for setting in settings),
     )  # fmt: skip
 

@@ -25,7 +25,7 @@ def test_a_page_needs_nothing_from_elsewhere_and_says_what_it_is():
 
 
 def test_csv_holds_the_numbers_and_no_formula():
-    drawing = Drawing(name="x", figure=None, header=("name", "value"), rows=[("=1+1", 0.25), ("ok", None)])
+    drawing = Drawing(name="x", title="X", figure=None, header=("name", "value"), rows=[("=1+1", 0.25), ("ok", None)])
     rows = list(csv.reader(io.StringIO(csv_text(drawing))))
     assert [row[:2] for row in rows] == [["name", "value"], ["'=1+1", "0.25"], ["ok", ""]]
     assert [row[2:] for row in rows] == [["statement"], [DISCLAIMER], [DISCLAIMER]]

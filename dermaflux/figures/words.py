@@ -210,7 +210,8 @@ def of_map(kinds: Iterable[str]) -> str:
         counts[kind] = counts.get(kind, 0) + 1
     named = {"accept": "accepted", "reject": "rejected", "unsure": "unsure", "undecided": "to review"}
     parts = ", ".join(f"{number:,} {named.get(kind, kind)}" for kind, number in sorted(counts.items()))
-    return f"{sum(counts.values()):,} pictures, laid out so that near ones look alike to the classifier: {parts}."
+    said = f"{sum(counts.values()):,} pictures, laid out so that near ones look alike to the classifier"
+    return f"{said}: {parts}." if parts else f"{said}."
 
 
 def of_plan(cells: Iterable[Sequence[int]]) -> str:

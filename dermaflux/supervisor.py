@@ -7,7 +7,6 @@ is handed on to the command, which may end as it likes; what is left to do then 
 
 import json
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -28,8 +27,9 @@ _POLITENESS = 10  # the page that somebody looks at comes first
 def supervise(folder: Path) -> int:
     """Run the command of a folder to its end; its exit code.
 
-    command.json: {"argv": [...], "cwd": folder, "stdout": name or null, "remove": [names]}. stdout: a file of the
-    folder that gets the standard output once the command ended with 0; remove: what is removed there at the end.
+    command.json: {"argv": [...], "cwd": folder, "stdout": name or null, "results": [names]}. stdout: a file of the
+    folder that gets the standard output once the command ended with 0; results: files that the command writes there,
+    removed unless it did.
     """
     command = json.loads((folder / COMMAND).read_text(encoding="utf-8"))
     told = {"pid": os.getpid(), "host": socket.gethostname(), "started": now(), "exit_code": None}
@@ -40,7 +40,7 @@ def supervise(folder: Path) -> int:
         )
         _hand_on_stops(child)
         code = _wait(child, folder / PROCESS, told)
-    _finish(folder, command, output if code == 0 else None)
+    _finish(folder, command, output, is_done=code == 0)
     write_json(folder / PROCESS, told | {"beat": now(), "ended": now(), "exit_code": code})
     return code
 
@@ -61,13 +61,14 @@ def _hand_on_stops(child: subprocess.Popen[bytes]) -> None:
         signal.signal(number, hand_on)
 
 
-def _finish(folder: Path, command: Mapping[str, Any], output: Path | None) -> None:
-    if output is not None:
-        output.replace(folder / command["stdout"])
-    elif command.get("stdout"):
-        (folder / f".{command['stdout']}.partial").unlink(missing_ok=True)
-    for name in command.get("remove", ()):
-        shutil.rmtree(folder / name, ignore_errors=True)
+def _finish(folder: Path, command: Mapping[str, Any], output: Path | None, *, is_done: bool) -> None:
+    if is_done:
+        if output is not None:
+            output.replace(folder / command["stdout"])
+        return
+    for path in (output, *(folder / name for name in command.get("results", ()))):
+        if path is not None:
+            path.unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -113,11 +113,16 @@ class CoverageActions:
 
 
 def _value(table: CoverageTable, tone: str | None, has_real: bool) -> dict[str, Any]:
+    from dermaflux.figures.words import of_plan
+
     real = f"{table.num_real:,} real pictures are measured. Dashed cells hold fewer images than real pictures. "
+    counts = of_plan((c.real, c.accepted, c.undecided, c.queued) for c in table.cells.values())
+    corner = next(text for text, name in _ATTRIBUTES if name == table.attribute)
     return {
         "attribute": table.attribute,
         "skin_tone": tone,
-        "corner": next(text for text, name in _ATTRIBUTES if name == table.attribute),
+        "title": f"Images by diagnosis and {corner.lower()}",
+        "corner": corner,
         "columns": [[name, _words(table.attribute, name), name != NOT_KNOWN] for name in table.columns],
         "rows": [
             {
@@ -131,7 +136,7 @@ def _value(table: CoverageTable, tone: str | None, has_real: bool) -> dict[str, 
             for diagnosis in table.diagnoses
         ],
         "has_real": has_real,
-        "note": (real if has_real else "") + _LEGEND,
+        "note": counts + (real if has_real else "") + _LEGEND,
     }
 
 

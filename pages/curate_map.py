@@ -66,6 +66,8 @@ class MapActions:
     @in_words
     def draw(self, dataset: str, real: str, method: str, request: gr.Request) -> Iterator[tuple[Any, Any, Any]]:
         """How far it is, then the points."""
+        from dermaflux.figures.words import of_map
+
         visitor = visitor_in(self._services, request, dataset, Role.VIEWER, "look at the map")
         yield gr.skip(), line("Beginning ..."), gr.Button(interactive=True)
         for event in self._services.map_points(dataset, {}, visitor.name, real or None, method):
@@ -73,7 +75,8 @@ class MapActions:
                 yield gr.skip(), line(progress(event)), gr.skip()
             else:
                 points = [[p.x, p.y, p.kind, p.diagnosis, p.image_id] for p in event]
-                drawn = {"points": points, "empty": _NO_IMAGE, "number": secrets.token_hex(4)}
+                says = of_map(p.kind for p in event) if points else ""
+                drawn = {"points": points, "empty": _NO_IMAGE, "says": says, "number": secrets.token_hex(4)}
                 yield drawn, line(f"{len(points):,} pictures, with the verdicts of {dataset}."), gr.skip()
 
     @in_words

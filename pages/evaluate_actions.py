@@ -11,7 +11,15 @@ import gradio as gr
 
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.roles import Role, Visitor
-from dermaflux.services.report_records import KINDS, EvaluationRequest, EvaluationRun
+from dermaflux.services.report_records import (
+    COVERAGE,
+    KINDS,
+    MEMORISATION,
+    OF_DATASET,
+    OF_REAL,
+    EvaluationRequest,
+    EvaluationRun,
+)
 from pages.components.figure_view import shown
 from pages.evaluate_tabs import PARTS, Panel, Part
 from pages.page import in_words, visitor_of
@@ -21,6 +29,12 @@ if TYPE_CHECKING:
     from dermaflux.services import Services
 
 NONE = "none"
+COMPARED = (
+    ("training pictures", "train"),
+    ("validation pictures (leaks)", "val"),
+    ("test pictures (leaks)", "test"),
+)
+_WITH_REAL = (*OF_REAL, COVERAGE)
 _SHOWN_RUNS = 4
 
 
@@ -31,21 +45,32 @@ class EvaluateActions:
         self._services = services
 
     @in_words
-    def start(
-        self, kind: str, dataset: str, real: str, num_images: float, max_images: float | None, request: gr.Request
-    ) -> None:
-        """Begin an evaluation."""
+    def start(self, request: gr.Request, *asked: Any) -> None:
+        """Begin an evaluation. asked: kind, dataset, real pictures, their split, most pictures, images, sheet."""
         visitor = visitor_of(self._services, request).require(Role.CURATOR, "start an evaluation")
-        asked = EvaluationRequest(
+        kind, dataset, real, split, most, num_images, with_sheet = asked
+        wanted = EvaluationRequest(
             kind=kind,
-            dataset=None if dataset == NONE else dataset,
-            real=None if real == NONE else real,
+            dataset=None if dataset == NONE or kind not in OF_DATASET else dataset,
+            real=None if real == NONE or kind not in _WITH_REAL else real,
             num_images=int(num_images or 1),
-            max_images=int(max_images) if max_images else None,
+            max_images=int(most) if most else None,
+            split=split,
+            with_sheet=bool(with_sheet),
         )
-        self._services.open_dataset(asked.dataset or "", visitor)
-        self._services.start_evaluation(visitor.name, asked)
+        self._services.open_dataset(wanted.dataset or "", visitor)
+        self._services.start_evaluation(visitor.name, wanted)
         gr.Info("The evaluation has begun. It goes on when this page is closed.", duration=4)
+
+    @in_words
+    def fit(self, kind: str, request: gr.Request) -> list[Any]:
+        """Only the fields that the chosen evaluation asks for."""
+        self._look(request)
+        is_memorisation = kind == MEMORISATION
+        asks = (kind in OF_DATASET, kind in _WITH_REAL, is_memorisation, kind in _WITH_REAL, kind == "adherence",
+                is_memorisation)  # fmt: skip
+        makers = (gr.Dropdown, gr.Dropdown, gr.Dropdown, gr.Number, gr.Number, gr.Checkbox)
+        return [make(visible=shown) for make, shown in zip(makers, asks, strict=True)]
 
     @in_words
     def stop(self, request: gr.Request) -> None:
@@ -75,12 +100,16 @@ class EvaluateActions:
         now = repr((runs, choices))
         if now == seen:
             return [gr.skip()] * (3 + len(PARTS))
-        running = any(run.state == "running" for run in runs)
         pickers = [
             _picker([(c.title, c.report_id) for c in choices[part.kind]], value, part)
             for part, value in zip(PARTS, current, strict=True)
         ]
-        return [now, _runs_html(runs), gr.Button(interactive=running), *pickers]
+        return [now, *_standing(runs), *pickers]
+
+    @in_words
+    def standing(self, request: gr.Request) -> tuple[str, Any]:
+        """How the evaluations stand at this moment, and whether one can be stopped."""
+        return _standing(self._services.evaluations(self._look(request))[:_SHOWN_RUNS])
 
     def drawer(self, part: Part, panel: Panel) -> Callable[..., "Drawing"]:
         """How a panel is drawn for a visitor from what is picked. Raises DataNotFound."""
@@ -109,13 +138,10 @@ class EvaluateActions:
         return show
 
     @in_words
-    def study(self, name: str | None, request: gr.Request) -> tuple[Any, str, str]:
+    def study(self, name: str | None, request: gr.Request) -> tuple[str, Any, str]:
         """The panels and the table of a study."""
         visitor = self._look(request)
-        if not name:
-            return (*shown(None, NO_STUDY), "")
-        drawing = self.drawn_study(visitor, name)
-        return (*shown(drawing), table_html(drawing.header, drawing.rows))
+        return shown(self.drawn_study(visitor, name), with_numbers=True) if name else shown(None, NO_STUDY)
 
     @in_words
     def studies(self, current: str | None, request: gr.Request) -> Any:
@@ -143,14 +169,6 @@ NO_STUDY = (
 )
 
 
-def table_html(header: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:
-    """A plain table; every text is escaped."""
-    head = "".join(f"<th>{html.escape(str(name))}</th>" for name in header)
-    body = "".join(f"<tr>{''.join(f'<td>{html.escape(str(value))}</td>' for value in row)}</tr>" for row in rows)
-    table = f'<table class="df-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
-    return f'<div class="df-scrolled">{table}</div>'
-
-
 def no_report(part: Part) -> str:
     """What stands in place of a figure while there is no report of its kind."""
     return (
@@ -159,15 +177,19 @@ def no_report(part: Part) -> str:
     )
 
 
-def _runs_html(runs: Sequence[EvaluationRun]) -> str:
+def _standing(runs: Sequence[EvaluationRun]) -> tuple[str, Any]:
     lines = "".join(f"<li>{_run_html(run)}</li>" for run in runs)
-    return f'<ul class="df-evaluations" role="status">{lines}</ul>' if lines else ""
+    told = f'<ul class="df-evaluations" role="status">{lines}</ul>' if lines else ""
+    return told, gr.Button(visible=any(run.state == "running" for run in runs))
 
 
 def _run_html(run: EvaluationRun) -> str:
     state = f'<span class="df-training-state" data-state="{run.state}">{run.state}</span>'
-    said = html.escape(run.progress or run.why)
-    return f"<b>{html.escape(KINDS[run.kind])}</b>, {html.escape(run.title)}: {state} {said}"
+    said = html.escape(run.progress or run.why or ("getting ready" if run.state == "running" else ""))
+    name = html.escape(KINDS[run.kind])
+    bar = "" if run.share is None else f'<progress value="{run.share:.3f}" max="1" aria-label="{name}"></progress>'
+    about = f"<b>{name}</b>, {html.escape(run.title)}:"
+    return f'<span class="df-evaluation"><span>{about} {state}</span>{bar}<span>{said}</span></span>'
 
 
 def _picker(choices: Sequence[tuple[str, str]], current: Any, part: Part) -> Any:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 Values = Mapping[Any, Any]
 MAX_COMPARED = 5
-_NUM_VIEWED = 12  # what `_view` fills
+_NUM_VIEWED = 14  # what `_view` fills
 _NO_CURVE = "Curves appear with the first steps."
 
 
@@ -147,7 +147,7 @@ class TrainActions:
         return [*head, *self._view(visitor, chosen, judging)]
 
     @in_words
-    def compare(self, run_ids: Sequence[str], request: gr.Request) -> tuple[Any, str, str]:
+    def compare(self, run_ids: Sequence[str], request: gr.Request) -> tuple[Any, ...]:
         """The curves and settings of several runs."""
         visitor = self._look(request)
         if not run_ids:

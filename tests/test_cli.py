@@ -513,6 +513,18 @@ def test_evaluate_quality_and_memorisation_against_a_folder(here, capsys, table)
     assert report["nearest"][0]["distance"] == pytest.approx(0, abs=1e-5)
     assert report["nearest"][0]["is_copy"]
     assert report["calibration"]["num_same_lesion_pairs"] == (12 if table else 0)
+    assert report["compared"] == {
+        "split": "train",
+        "num_pictures": 24 if table else 26,
+        "num_without_split": 0 if table else 26,
+        "calibrated_on": None,
+    }
+
+
+@pytest.mark.parametrize("named", [[], ["ours", "--dataset", "mine"]])
+def test_what_is_evaluated_is_named_once(here, capsys, named):
+    assert main(["evaluate", "quality", *named, "--real", "real"]) == 2
+    assert "a folder of synthetic pictures, or a --dataset" in capsys.readouterr().err
 
 
 def test_duplicates_within_files_and_leaks_into_others(here, capsys):

@@ -46,24 +46,29 @@ def wait_for_line(folder, line):
         time.sleep(0.1)
 
 
-def test_what_it_prints_is_there_only_when_it_is_done_and_what_is_to_go_is_gone(work, tmp_path):
-    code = "import os, sys; sys.stderr.write('at 1\\rat 2\\n'); print(os.environ['DERMAFLUX_DATA_DIR'])"
-    (tmp_path / "work" / "images").mkdir(parents=True)
-    folder = work(code, stdout="answer.txt", remove=("images",))
+def test_what_it_prints_and_writes_is_there_when_it_is_done(work, tmp_path):
+    picture = tmp_path / "work" / "pairs.png"
+    code = (
+        f"import os, sys; open({str(picture)!r}, 'w').close(); sys.stderr.write('at 1\\rat 2\\n'); "
+        "print(os.environ['DERMAFLUX_DATA_DIR'])"
+    )
+    folder = work(code, stdout="answer.txt", results=("pairs.png",))
     assert state_of(folder).is_running  # from the first moment on
     assert wait_for(folder, "done").seconds >= 0
     assert (folder / "answer.txt").read_text() == f"{tmp_path / 'data'}\n"
     assert log_tail(folder) == "at 2"
-    assert not (folder / "images").exists()
+    assert picture.exists()
     with pytest.raises(InvalidRequest, match="not under way"):
         request_stop(folder)
 
 
-def test_a_failure_has_its_code_and_its_last_words_and_leaves_no_answer(work):
-    folder = work("print('half'); raise SystemExit('rank is 0. Give 1 or more.')", stdout="answer.txt")
+def test_a_failure_has_its_code_and_its_last_words_and_leaves_nothing(work, tmp_path):
+    picture = tmp_path / "work" / "pairs.png"
+    code = f"open({str(picture)!r}, 'w').close(); print('half'); raise SystemExit('rank is 0. Give 1 or more.')"
+    folder = work(code, stdout="answer.txt", results=("pairs.png",))
     found = wait_for(folder, "failed")
     assert found.why == "Exit code 1. rank is 0. Give 1 or more."
-    assert not (folder / "answer.txt").exists() and not list(folder.glob(".answer*"))
+    assert not picture.exists() and not (folder / "answer.txt").exists() and not list(folder.glob(".answer*"))
 
 
 def test_a_stop_is_handed_on_and_the_work_may_end_as_it_likes(work):
@@ -77,6 +82,13 @@ def test_a_stop_is_handed_on_and_the_work_may_end_as_it_likes(work):
     request_stop(folder)
     assert wait_for(folder, "stopped", "failed").state == "stopped"
     assert log_tail(folder) == "ready\nsaved"
+
+
+def test_a_stop_right_after_the_start_is_no_mistake(work):
+    folder = work("import time; time.sleep(100)", stdout="answer.txt")
+    request_stop(folder)  # its supervisor has hardly begun
+    assert wait_for(folder, "stopped", "failed", "done").state == "stopped"
+    assert not list(folder.glob("*answer*"))
 
 
 def test_killed_work_does_not_run_for_ever(work, monkeypatch):

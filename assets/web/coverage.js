@@ -1,5 +1,5 @@
 // The coverage planner: a table of counts whose cells can be filled. Runs after card.js.
-// value: { attribute, skin_tone, corner, columns: [[name, text, canFill]], rows: [{ diagnosis, text, cells: [[real, accepted, undecided, queued]] }], note }
+// value: { attribute, skin_tone, title, corner, columns: [[name, text, canFill]], rows: [{ diagnosis, text, cells: [[real, accepted, undecided, queued]] }], note }
 // Event to Python: 'filled' { diagnosis, attribute, level, skin_tone, num_images }.
 
 const coverageRoot = element.querySelector('.cu-coverage');
@@ -36,6 +36,8 @@ function paintCoverage() {
     return line;
   });
   table.replaceChildren(head, ...body);
+  table.setAttribute('aria-label', value.title);
+  table.setAttribute('aria-describedby', 'cu-coverage-note');
   coverageRoot.querySelector('.cu-map-note').textContent = value.note;
 }
 

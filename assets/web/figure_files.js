@@ -1,5 +1,6 @@
-// The downloads of one figure. PNG is drawn by the plot itself; HTML and CSV are asked of Python by the event 'asked'
-// and come back as the prop `file` {name, type, text, number}. element, props, trigger and watch come from gr.HTML.
+// The downloads of one figure, and what it is for those who do not see it. PNG is drawn by the plot itself; HTML and CSV
+// are asked of Python by the event 'asked' and come back as the prop `file` {name, type, text, number}. The plot's first
+// drawing becomes one picture named and described by the words above it. element, props, trigger and watch come from gr.HTML.
 
 const say = element.querySelector('.df-files-say');
 let saved = 0;
@@ -32,3 +33,21 @@ watch('file', () => {
   setTimeout(() => URL.revokeObjectURL(link.href), 10000);
   say.textContent = '';
 });
+
+// Plotly draws into several layers, each full of loose letters, and draws anew whenever it likes.
+const figureBox = document.getElementById(`${props.plot_id}-box`);
+
+function describePlot() {
+  const [title, says] = ['.df-plot-title', '.df-says'].map((part) => figureBox.querySelector(`#${props.plot_id}-says ${part}`));
+  const [picture, ...others] = figureBox.querySelectorAll('.js-plotly-plot .main-svg');
+  if (!picture || !title) return;
+  says.id = `${props.plot_id}-description`;
+  const said = { role: 'img', 'aria-label': title.textContent, 'aria-describedby': says.id };
+  for (const [key, text] of Object.entries(said)) if (picture.getAttribute(key) !== text) picture.setAttribute(key, text);
+  for (const other of others) if (!other.hasAttribute('aria-hidden')) other.setAttribute('aria-hidden', 'true');
+}
+
+if (figureBox) {
+  new MutationObserver(describePlot).observe(figureBox, { childList: true, subtree: true, characterData: true });
+  describePlot();
+}

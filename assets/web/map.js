@@ -1,6 +1,6 @@
 // A map of points with a lasso, and a box by keyboard. Runs after card.js and map_points.js in the same scope.
-// value: { points: [[x, y, kind, diagnosis, id or null], ...], empty, number }. Event to Python: 'lassoed' { ids }.
-// Real pictures are never selected.
+// value: { points: [[x, y, kind, diagnosis, id or null], ...], says, empty, number }; says describes the map
+// in words. Event to Python: 'lassoed' { ids }. Real pictures are never selected.
 
 const mapRoot = element.querySelector('.cu-map');
 const inMap = (selector) => mapRoot.querySelector(selector);
@@ -130,6 +130,7 @@ function paintMap() {
   for (const selector of ['canvas', '.cu-map-how', '.cu-map-head']) inMap(selector).hidden = none;
   inMap('.cu-empty').hidden = !none;
   inMap('.cu-empty').textContent = (props.value && props.value.empty) || '';
+  inMap('.cu-map-says').textContent = (props.value && props.value.says) || '';
   cross = null;
   paintLegend();
   choose([]);

@@ -11,7 +11,7 @@ from tyro.conf import Positional, arg, subcommand
 
 from dermaflux.cli.classifier_commands import Classifier, Explain, Strip
 from dermaflux.cli.dataset_commands import Export, ImportExport, Provenance
-from dermaflux.cli.flags import RealFlags, SamplingFlags, SpecFlags, check_choice
+from dermaflux.cli.flags import RealFlags, SamplingFlags, SpecFlags, SyntheticFlags, check_choice
 from dermaflux.cli.set_commands import Duplicates, Forget, ImportReal, Probe, Purge
 from dermaflux.cli.store_commands import Doctor
 from dermaflux.cli.study_commands import Study
@@ -87,8 +87,7 @@ class Adherence:
 class Quality:
     """How near are synthetic pictures to real ones? FID, KID, precision, recall, density, coverage."""
 
-    images: Positional[Path]
-    """A folder of synthetic pictures."""
+    synthetic: Annotated[SyntheticFlags, arg(name="")]
     reference: Annotated[RealFlags, arg(name="")]
     features: Path | None = None
     """Compare by this vision model (a transformers folder, an Inception v3 file), not the embedded classifier."""
@@ -98,10 +97,9 @@ class Quality:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memorisation:
-    """Do synthetic pictures copy training pictures?"""
+    """Do synthetic pictures copy training pictures (--split train), or leak into an evaluation (val, test)?"""
 
-    images: Positional[Path]
-    """A folder of synthetic pictures."""
+    synthetic: Annotated[SyntheticFlags, arg(name="")]
     reference: Annotated[RealFlags, arg(name="")]
     unseen: str = "val"
     """The split that nothing was trained on: how near its pictures come to training ones sets the threshold."""
@@ -115,10 +113,9 @@ class Memorisation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diversity:
-    """Are the pictures of one request as varied as real lesions of its diagnosis?"""
+    """Are the pictures of one request as varied as real lesions of its diagnosis? Each says what was asked for."""
 
-    images: Positional[Path]
-    """A folder of pictures made here: each says in its record what was asked for."""
+    synthetic: Annotated[SyntheticFlags, arg(name="")]
     reference: Annotated[RealFlags, arg(name="")]
     features: Path | None = None
     """Compare by this vision model (a transformers folder, an Inception v3 file), not the embedded classifier."""
@@ -130,8 +127,7 @@ class Diversity:
 class Artefacts:
     """Do synthetic pictures show dark corners, hair, ink and rulers as often as real ones, whatever the class?"""
 
-    images: Positional[Path]
-    """A folder of pictures made here: each says in its record what was asked for."""
+    synthetic: Annotated[SyntheticFlags, arg(name="")]
     reference: Annotated[RealFlags, arg(name="")]
     json: bool = False
     """JSON instead of a table."""

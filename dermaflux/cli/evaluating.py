@@ -1,12 +1,8 @@
 """The verb evaluate and its subjects. It gathers images; services judge and compare them."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-from PIL import Image
 
 from dermaflux.cli.commands import (
     Adherence,
@@ -16,19 +12,25 @@ from dermaflux.cli.commands import (
     Memorisation,
     Quality,
 )
-from dermaflux.cli.flags import RealFlags
+from dermaflux.cli.compared import (
+    REAL,
+    SYNTHETIC,
+    features,
+    real_features,
+    real_pictures,
+    synthetic_pictures,
+    unseen_features,
+)
 from dermaflux.cli.making import sampling_request
 from dermaflux.cli.output import ProgressBar, with_progress, write_json, write_line, write_table
 from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.records import DISCLAIMER, SamplingRequest
-from dermaflux.evaluation.memorisation import MIN_REAL, RealFeatures
+from dermaflux.evaluation.memorisation import RealFeatures
 from dermaflux.services import Services
-from dermaflux.services.real_pictures import RealPicture, RealPictures, read_real
+from dermaflux.services.real_pictures import RealPicture, read_real
 
 QUALITY_IMAGES = 1000
 SHEET_PAIRS = 10
-
-Embed = Callable[[list[Image.Image]], np.ndarray]
 
 
 def adherence(services: Services, command: Adherence) -> None:
@@ -56,14 +58,14 @@ def adherence(services: Services, command: Adherence) -> None:
 
 
 def quality(services: Services, command: Quality) -> None:
-    """Compare a folder of synthetic pictures with real ones."""
+    """Compare synthetic pictures with real ones."""
     embed = services.embedder(command.features)
     by = str(command.features or "embedded classifier")
     flags = replace(command.reference, max_images=command.reference.max_images or QUALITY_IMAGES)
-    paths = _synthetic(services, command.images, flags)
-    with _real(flags) as reference:
-        real = _features(embed, reference.pictures, reference.load, "Real")
-    synthetic = _features(embed, paths, services.open_picture, "Synthetic")
+    ours = synthetic_pictures(services, command.synthetic, flags)
+    with real_pictures(flags) as reference:
+        real = real_features(embed, reference, REAL).features
+    synthetic = features(embed, len(ours), ours.load, SYNTHETIC)
     report = services.evaluate_quality(real, synthetic, flags.seed)
     if command.json:
         write_json(report.to_dict() | {"features": by, "statement": DISCLAIMER})
@@ -82,21 +84,23 @@ def quality(services: Services, command: Quality) -> None:
 def memorisation(services: Services, command: Memorisation) -> None:
     """Look for synthetic pictures that copy a real one."""
     embed = services.lesion_embedder(command.features)
-    paths = _synthetic(services, command.images, command.reference)
-    with _real(command.reference) as reference:
+    ours = synthetic_pictures(services, command.synthetic, command.reference, with_copies=True)
+    with real_pictures(command.reference) as reference:
         pictures = reference.pictures
-        training = _real_features(embed, reference, "Real")
-        synthetic = _features(embed, paths, services.open_picture, "Synthetic")
-        report = services.evaluate_memorisation(synthetic, training, _unseen(embed, command, pictures))
+        compared = real_features(embed, reference, REAL)
+        unseen = unseen_features(embed, command.reference, command.unseen, pictures)
+        report = services.evaluate_memorisation(
+            features(embed, len(ours), ours.load, SYNTHETIC), compared, unseen
+        )
         if command.sheet:
             pairs = [
-                (services.open_picture(paths[n.synthetic_index]), reference.load(pictures[n.training_index]))
+                (ours.load(n.synthetic_index), reference.load(pictures[n.training_index]))
                 for n in report.nearest[:SHEET_PAIRS]
             ]
             services.write_pairs(command.sheet, pairs)
     nearest = [
         {
-            "path": str(paths[found.synthetic_index]),
+            "path": ours.names[found.synthetic_index],
             "nearest": pictures[found.training_index].name,
             "distance": found.distance,
             "is_copy": found.is_copy,
@@ -104,7 +108,8 @@ def memorisation(services: Services, command: Memorisation) -> None:
         for found in report.nearest
     ]
     if command.json:
-        write_json(report.to_dict() | {"nearest": nearest, "statement": DISCLAIMER})
+        about = {"compared": _compared(command, pictures, unseen), "sheet": command.sheet and str(command.sheet)}
+        write_json(report.to_dict() | about | {"nearest": nearest, "statement": DISCLAIMER})
         return
     write_line(
         f"{report.num_copies} of {report.num_synthetic} lie within {report.calibration.threshold:.3g} of a real one "
@@ -118,14 +123,14 @@ def memorisation(services: Services, command: Memorisation) -> None:
 def diversity(services: Services, command: Diversity) -> None:
     """Compare the spread within each request with that of the real class it asked for."""
     embed = services.embedder(command.features)
-    paths = _synthetic(services, command.images, command.reference)
-    asked = [services.asked_of_file(path) for path in paths]
-    with _real(command.reference) as reference:
-        pictures = [picture for picture in reference.pictures if picture.diagnosis]
+    ours = synthetic_pictures(services, command.synthetic, command.reference)
+    asked = [ours.asked(row) for row in range(len(ours))]
+    with real_pictures(command.reference) as reference:
+        reference.pictures = pictures = [picture for picture in reference.pictures if picture.diagnosis]
         if not pictures:
             raise DataNotFound(f"No table gives the pictures in {command.reference.real} a diagnosis.")
-        real = _features(embed, pictures, reference.load, "Real")
-    synthetic = _features(embed, paths, services.open_picture, "Synthetic")
+        real = real_features(embed, reference, REAL).features
+    synthetic = features(embed, len(ours), ours.load, SYNTHETIC)
     report = services.evaluate_diversity(synthetic, asked, real, [str(p.diagnosis) for p in pictures])
     if command.json:
         write_json(report.to_dict() | {"statement": DISCLAIMER})
@@ -143,14 +148,14 @@ def diversity(services: Services, command: Diversity) -> None:
 def artefacts(services: Services, command: Artefacts) -> None:
     """Compare how often synthetic and real pictures show dark corners, hair, ink and rulers, by diagnosis."""
     flags = replace(command.reference, max_images=command.reference.max_images or QUALITY_IMAGES)
-    paths = _synthetic(services, command.images, flags)
-    asked = [(services.asked_of_file(path).diagnosis, path) for path in paths]
-    with _real(flags) as reference:
+    ours = synthetic_pictures(services, command.synthetic, flags)
+    asked = [ours.asked(row).diagnosis for row in range(len(ours))]
+    with real_pictures(flags) as reference:
         known = [(p.diagnosis, p) for p in reference.pictures if p.diagnosis]
         if not known:
             raise DataNotFound(f"No table gives the pictures in {flags.real} a diagnosis.")
-        real = [services.marks_of(d, reference.load(p)) for d, p in with_progress(known, "Real")]
-    synthetic = [services.marks_of(d, services.open_picture(path)) for d, path in with_progress(asked, "Synthetic")]
+        real = [services.marks_of(d, reference.load(p)) for d, p in with_progress(known, REAL)]
+    synthetic = [services.marks_of(asked[row], ours.load(row)) for row in with_progress(range(len(ours)), SYNTHETIC)]
     report = services.evaluate_artefacts(synthetic, real, flags.seed)
     if command.json:
         write_json(report.to_dict() | {"statement": DISCLAIMER})
@@ -194,52 +199,19 @@ def _figure(value: float | None) -> str:
 def _facts(services: Services, command: Coverage) -> Iterator[Any]:
     assert command.real is not None
     with read_real(command.real, command.split, command.max_images, command.seed) as reference:
-        for picture in with_progress([p for p in reference.pictures if p.diagnosis], "Measuring"):
+        for picture in with_progress([p for p in reference.pictures if p.diagnosis], "Real pictures measured"):
             assert picture.diagnosis is not None
             yield services.lesion_facts(picture.diagnosis, services.measure(reference.load(picture)))
 
 
-def _features(
-    embed: Embed,
-    sources: list[Any],
-    load: Callable[[Any], Image.Image],
-    what: str,
-    batch_size: int = 64,
-) -> np.ndarray:
-    """(N, D) features of pictures, read and embedded a batch at a time so that any number fits."""
-    starts = range(0, len(sources), batch_size)
-    rows = [
-        embed([load(source) for source in sources[start : start + batch_size]])
-        for start in with_progress(starts, what)
-    ]
-    return np.concatenate(rows)
-
-
-def _real_features(embed: Embed, reference: RealPictures, what: str) -> RealFeatures:
-    features = _features(embed, reference.pictures, reference.load, what)
-    return RealFeatures(features=features, lesion_ids=[picture.lesion_id for picture in reference.pictures])
-
-
-def _unseen(embed: Embed, command: Memorisation, training: list[RealPicture]) -> RealFeatures | None:
-    """The pictures of the other split whose lesions are not among the training ones; None when there are too few."""
-    known = {picture.lesion_id for picture in training}
-    try:
-        others = _real(replace(command.reference, split=command.unseen, max_images=None))
-    except DataNotFound:
-        return None
-    with others:
-        others.pictures = [picture for picture in others.pictures if picture.lesion_id not in known]
-        return _real_features(embed, others, "Unseen") if len(others.pictures) >= MIN_REAL else None
-
-
-def _real(flags: RealFlags) -> RealPictures:
-    return read_real(flags.real, flags.split, flags.max_images, flags.seed)
-
-
-def _synthetic(services: Services, folder: Path, flags: RealFlags) -> list[Path]:
-    paths = services.find_pictures([folder])
-    order = np.random.default_rng(flags.seed).permutation(len(paths))[: flags.max_images]
-    return [paths[index] for index in sorted(order)]
+def _compared(command: Memorisation, pictures: list[RealPicture], unseen: RealFeatures | None) -> dict[str, Any]:
+    """What the images were compared with, and whose pictures set the threshold; None: the compared ones themselves."""
+    return {
+        "split": command.reference.split,
+        "num_pictures": len(pictures),
+        "num_without_split": sum(picture.split is None for picture in pictures),
+        "calibrated_on": None if unseen is None else command.unseen,
+    }
 
 
 def _asked(request: SamplingRequest) -> dict[str, Any]:

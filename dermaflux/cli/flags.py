@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from tyro.conf import Positional
+
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Colour, Diagnosis, LesionSpec, choice, typical_colours
 
@@ -102,6 +104,21 @@ class RealFlags:
     def __post_init__(self) -> None:
         """Raise InvalidRequest for a number that cannot be."""
         check_choice(self.max_images, self.seed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyntheticFlags:
+    """The synthetic pictures that are looked at."""
+
+    images: Positional[tuple[Path, ...]] = ()
+    """A folder of synthetic pictures."""
+    dataset: str | None = None
+    """The accepted images of this dataset instead."""
+
+    def __post_init__(self) -> None:
+        """Raise InvalidRequest unless exactly one source is named."""
+        if bool(self.images) == (self.dataset is not None):
+            raise InvalidRequest("Name a folder of synthetic pictures, or a --dataset: one of the two.")
 
 
 def check_choice(max_images: int | None, seed: int) -> None:

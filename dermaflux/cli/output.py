@@ -10,6 +10,7 @@ from tqdm import tqdm
 from dermaflux.services.records import OnStep
 
 Item = TypeVar("Item")
+_IN_WORDS = "{desc}: {n_fmt} of {total_fmt}, {remaining} left"
 
 
 def write_line(text: str) -> None:
@@ -39,8 +40,12 @@ def with_progress(items: Sequence[Item], what: str) -> Iterator[Item]:
 
 
 def progress_bar(what: str, items: Sequence[Any] | None = None, total: int | None = None) -> tqdm:  # type: ignore[type-arg]
-    """A bar on stderr that appears after half a second, so that a failure at the start stays one line."""
-    return tqdm(items, desc=what, total=total, unit="", file=sys.stderr, leave=False, delay=0.5)
+    """A bar on stderr that appears after half a second, so that a failure at the start stays one line.
+
+    Where stderr is no screen (a log that a page reads) it is told in words, once a second.
+    """
+    plain: dict[str, Any] = {} if sys.stderr.isatty() else {"bar_format": _IN_WORDS, "mininterval": 1.0}
+    return tqdm(items, desc=what, total=total, unit="", file=sys.stderr, leave=False, delay=0.5, **plain)
 
 
 class ProgressBar:

@@ -7,17 +7,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from dermaflux.domain.errors import DataNotFound
+from dermaflux.figures import words
 from dermaflux.figures.drawing import QUIET, Drawing, blank, colour
 
 Numbers = Mapping[str, Any]
 ROC_AXES = ("1 - specificity", "sensitivity (malignant)")
-_LOSSES = {
-    "loss": "training loss",
-    "val_mean": "validation loss",
-    "seen_mean": "loss of training pictures, as validation",
-    "val_auc": "validation AUC",
-    "val_accuracy": "validation accuracy",
-}
 _DISTANCES = (
     ("memorisation_min", "nearest probe sample", "solid"),
     ("memorisation_median", "median probe sample", "solid"),
@@ -43,13 +37,14 @@ def draw_roc(curves: Mapping[str, Numbers]) -> Drawing:
                            hoverinfo="skip")  # fmt: skip
         figure.add_scatter(x=x, y=middle, line={"color": colour(index), "width": 2}, name=label, legendgroup=name)
         rows += [(name, *values) for values in zip(x, middle, low, high, strict=True)]
-    figure.add_scatter(x=[0, 1], y=[0, 1], line={"color": QUIET, "dash": "dot"}, name="chance", hoverinfo="skip")
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": QUIET, "dash": "dot"}, name="chance",
+                       hoverinfo="skip")  # fmt: skip
     figure.update_layout(hovermode="x unified")
     figure.update_xaxes(range=[0, 1], constrain="domain")
     figure.update_yaxes(range=[0, 1.01], scaleanchor="x", constrain="domain")
     return Drawing(
         name="roc", figure=figure, header=("curve", "false positive rate", "sensitivity", "low", "high"), rows=rows,
-        says="Bands hold 95 % of 500 resamples of lesions, point by point.",
+        title=f"ROC curve{'s' if len(curves) > 1 else ''} with 95 % bands", says=words.of_roc(curves),
     )  # fmt: skip
 
 
@@ -68,14 +63,14 @@ def draw_reliability(bins: Sequence[Numbers], ece: float | None) -> Drawing:
         line={"color": colour(0), "width": 2}, name="classifier", customdata=[b["num_pictures"] for b in filled],
         hovertemplate="said %{x:.2f}, came true %{y:.2f}, %{customdata} pictures<extra></extra>",
     )  # fmt: skip
-    figure.add_scatter(x=[0, 1], y=[0, 1], line={"color": QUIET, "dash": "dot"}, name="perfect", hoverinfo="skip")
+    figure.add_scatter(x=[0, 1], y=[0, 1], mode="lines", line={"color": QUIET, "dash": "dot"}, name="perfect",
+                       hoverinfo="skip")  # fmt: skip
     figure.update_xaxes(range=[0, 1])
     figure.update_yaxes(range=[0, 1.02])
     keys = ("low", "high", "num_pictures", "mean_score", "frequency")
-    error = f"Expected calibration error {ece:.3f}. " if ece is not None else ""
     return Drawing(
         name="calibration", figure=figure, header=keys, rows=[[b[key] for key in keys] for b in bins],
-        says=f"{error}On the dotted line what is said comes true; points of few pictures jump.",
+        title="Calibration: what the classifier says against what came true", says=words.of_reliability(bins, ece),
     )  # fmt: skip
 
 
@@ -92,7 +87,7 @@ def draw_net_benefit(points: Sequence[Numbers]) -> Drawing:
     keys = ("threshold", *named)
     return Drawing(
         name="net-benefit", figure=figure, header=keys, rows=[[p[key] for key in keys] for p in points],
-        says="Where the classifier's curve is the highest, acting on it would do more good than either extreme.",
+        title="Net benefit of acting on the classifier, by threshold", says=words.of_net_benefit(points),
     )  # fmt: skip
 
 
@@ -102,7 +97,7 @@ def draw_losses(histories: Mapping[str, Sequence[Numbers]]) -> Drawing:
     rows: list[tuple[Any, ...]] = []
     many, has_share = len(histories) > 1, False
     for index, (run, lines) in enumerate(histories.items()):
-        for place, (key, label) in enumerate(_LOSSES.items()):
+        for place, (key, label) in enumerate(words.LOSSES.items()):
             points = [(line["step"], line[key]) for line in lines if line.get(key) is not None]
             if not points:
                 continue
@@ -121,7 +116,7 @@ def draw_losses(histories: Mapping[str, Sequence[Numbers]]) -> Drawing:
         figure.update_layout(yaxis2=axis, margin={"r": 64})
     return Drawing(
         name="losses", figure=figure, header=("run", "figure", "step", "value"), rows=rows,
-        says="Long training losses are drawn as a running mean; the CSV holds them as they were.",
+        title=f"Losses and validation figures of {', '.join(histories)}", says=words.of_losses(histories),
     )  # fmt: skip
 
 
@@ -146,8 +141,7 @@ def draw_distances(history: Sequence[Numbers]) -> Drawing | None:
     return Drawing(
         name="distances", figure=figure, header=("step", *(label for _, label, _ in _DISTANCES), "share of copies"),
         rows=[[line["step"], *(line.get(key) for key in keys), line.get("memorisation_share")] for line in rounds],
-        says="Samples below the threshold may be copies of a training picture. 0 is the same picture; the threshold "
-        "leaves a thousandth of real pictures of other lesions below it.",
+        title="How near probe samples come to training pictures", says=words.of_distances(rounds),
     )  # fmt: skip
 
 

@@ -25,12 +25,14 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drawing:
-    """A plotly figure, the numbers in it as a table, and what it shows in one sentence.
+    """A plotly figure, the numbers in it as a table, and what it shows in words.
 
-    name: what a file of it is called, without ending.
+    name: what a file of it is called, without ending; title: the figure's name for people, also those who only hear it;
+    says: what it shows with its main numbers.
     """
 
     name: str
+    title: str
     figure: Any
     header: Sequence[str]
     rows: Sequence[Sequence[Any]]
@@ -74,8 +76,10 @@ def page_html(drawing: Drawing) -> str:
     """A page that shows the figure anywhere, also without a network."""
     plot = drawing.figure.to_html(full_html=False, include_plotlyjs=True, config={"displaylogo": False})
     return (
-        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(drawing.name)}</title></head>'
-        f'<body style="font-family:sans-serif;margin:24px">{plot}<p>{html.escape(drawing.says)}</p>'
+        f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{html.escape(drawing.title)}</title></head>'
+        f'<body style="font-family:sans-serif;margin:24px"><h1 style="font-size:20px" id="title">'
+        f'{html.escape(drawing.title)}</h1><p id="says">{html.escape(drawing.says)}</p>'
+        f'<div role="figure" aria-labelledby="title" aria-describedby="says">{plot}</div>'
         f"<p><strong>{html.escape(DISCLAIMER)}</strong></p></body></html>"
     )
 

@@ -26,6 +26,7 @@ def draw_study(lines: Sequence[Line], differences: Sequence[Mapping[str, Any]] =
     return Drawing(
         name="augmentation-study", figure=draw_panels(settings), header=header,
         rows=[row for setting in settings for row in _rows(setting, gains)],
+        title="Augmentation study: classifiers by the share of synthetic pictures they learned from",
         says=" ".join(_verdict(setting, gains) for setting in settings),
     )  # fmt: skip
 
@@ -38,6 +39,7 @@ def draw_panels(settings: Sequence[Setting]) -> Any:
     figure = make_subplots(rows=len(METRICS), cols=len(models), column_titles=models, shared_xaxes=True,
                            shared_yaxes=True, vertical_spacing=0.08, horizontal_spacing=0.04)  # fmt: skip
     dress(figure, height_px=640)
+    figure.update_layout(legend={"y": 1.06})  # above the names of the columns
     for row, (metric, label) in enumerate(METRICS.items(), start=1):
         for column, model in enumerate(models, start=1):
             place: dict[str, Any] = {"row": row, "col": column}

@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from dermaflux.domain.errors import DataNotFound
+from dermaflux.figures import words
 from dermaflux.figures.drawing import QUIET, Drawing, blank, colour
+from dermaflux.figures.words import word
 
 Report = Mapping[str, Any]
 MIN_PICTURES = 30
 # Pale to mid tones: a number in dark or light ink can be read on each.
 _SHARED = [[0, "rgba(28,138,156,0.04)"], [1, "rgba(28,138,156,0.72)"]]
 _DIVERGING = [[0, "rgba(207,90,80,0.72)"], [0.5, "rgba(128,128,128,0.03)"], [1, "rgba(28,138,156,0.72)"]]
-_WORDS = {
-    "num_colours": "colours",
-    "mask_area": "lesion area",
-    "malignant": "P(malignant)",
-}
 _ATTRIBUTES = ("asymmetry", "border", "num_colours")
 
 
@@ -42,15 +39,12 @@ def draw_leakage(report: Report) -> Drawing:
     values = [[leakage[row][column] for column in found] for row in moved]
     figure = blank("measured", "slider that was moved")
     texts = [["-" if value is None else f"{value:.2f}" for value in row] for row in values]
-    x, y = [_word(name) for name in found], [_word(name) for name in moved]
+    x, y = [word(name) for name in found], [word(name) for name in moved]
     _add_cells(figure, _Cells(x=x, y=y, values=values, texts=texts, scale=_DIVERGING, limits=(-1, 1)))
     rows = [(row, column, leakage[row][column]) for row in moved for column in found]
-    auc = report.get("malignant_auc")
-    said = "" if auc is None else f"Malignant from benign requests: AUC {auc:.2f}. "
     return Drawing(
         name="leakage", figure=figure, header=("moved", "measured", "spearman"), rows=rows,
-        says=f"{said}Near 1 on the diagonal: the slider does what it says. Off it, near 0: it moves nothing else. "
-        f"{report['num_images']} images, {report['refusal_share']:.0%} could not be measured.",
+        title="Leakage: which measures move with which slider", says=words.of_leakage(report),
     )  # fmt: skip
 
 
@@ -61,13 +55,13 @@ def draw_adherence(report: Report) -> Drawing:
     names = list(report["attributes"])
     for index, (key, label) in enumerate(shown.items()):
         values = [report["attributes"][name][key] for name in names]
-        figure.add_bar(x=[_word(n) for n in names], y=values, name=label, marker={"color": colour(index)})
+        figure.add_bar(x=[word(n) for n in names], y=values, name=label, marker={"color": colour(index)})
     figure.update_yaxes(range=[-0.05, 1.02])
     keys = (*shown, "num_measured")
     return Drawing(
         name="adherence", figure=figure, header=("attribute", *keys),
         rows=[(n, *(report["attributes"][n][key] for key in keys)) for n in names],
-        says="What was asked for against what was measured on the image, over a sweep of each slider.",
+        title="Adherence: how well images follow each slider", says=words.of_adherence(report),
     )  # fmt: skip
 
 
@@ -82,17 +76,14 @@ def draw_coverage(report: Report) -> Drawing:
         found = [count.get((diagnosis, _ATTRIBUTES[a], level)) for a, _, level in columns]
         values.append([c["synthetic"] if c else 0 for c in found])
         texts.append([_counts(c, has_real=bool(report["num_real"])) for c in found])
-    names = [f"{_word(_ATTRIBUTES[a])} {level}" for a, _, level in columns]
+    names = [f"{word(_ATTRIBUTES[a])} {level}" for a, _, level in columns]
     figure = blank("measured level", "diagnosis asked for", height_px=max(380, 150 + 44 * len(diagnoses)))
     top = max((max(row) for row in values), default=1)
     _add_cells(figure, _Cells(x=names, y=diagnoses, values=values, texts=texts, scale=_SHARED, limits=(0, max(1, top))))
     keys = ("diagnosis", "attribute", "level", "synthetic", "real")
-    share = report["covered_share"]
-    said = "" if share is None else f"{share:.0%} of the cells that real pictures fill hold a synthetic one. "
     return Drawing(
         name="coverage", figure=figure, header=keys, rows=[[c[key] for key in keys] for c in cells],
-        says=f"{said}{report['num_synthetic']} accepted images"
-        + (f"; in each cell synthetic / real ({report['num_real']} real)." if report["num_real"] else "."),
+        title="Coverage: accepted images by diagnosis and measured level", says=words.of_coverage(report),
     )  # fmt: skip
 
 
@@ -107,15 +98,14 @@ def draw_quality(report: Report) -> Drawing:
     return Drawing(
         name="quality", figure=figure, header=("figure", "synthetic", "real floor"),
         rows=[(name, synthetic[name], floor[name]) for name in synthetic],
-        says=f"FID {synthetic['fid']:.2f} (real against real {floor['fid']:.2f}), KID {synthetic['kid']:.4f} "
-        f"({floor['kid']:.4f}); {report['num_synthetic']} images each against {report['num_reference']} real ones.",
+        title="Quality: synthetic images beside real ones against real ones", says=words.of_quality(report),
     )  # fmt: skip
 
 
 def draw_memorisation(report: Report) -> Drawing:
-    """How near each image comes to its nearest training picture, and where copies begin."""
-    nearest, calibration = report["nearest"], report["calibration"]
-    figure = blank("distance to the nearest training picture", "images")
+    """How near each image comes to its nearest picture of the split it was compared with, and where copies begin."""
+    nearest, calibration, picture = report["nearest"], report["calibration"], words.compared_with(report)
+    figure = blank(f"distance to the nearest {picture}", "images")
     figure.add_histogram(x=[n["distance"] for n in nearest], marker={"color": colour(0)}, nbinsx=40, name="images")
     limits = (("copy below", calibration["threshold"], colour(1)),
               ("median of real to real", calibration["median_real_to_real"], QUIET))  # fmt: skip
@@ -125,8 +115,7 @@ def draw_memorisation(report: Report) -> Drawing:
     rows = [[str(n[key]).rsplit("/", 1)[-1] if key in ("path", "nearest") else n[key] for key in keys] for n in nearest]
     return Drawing(
         name="memorisation", figure=figure, header=keys, rows=rows,
-        says=f"{report['num_copies']} of {report['num_synthetic']} images lie nearer to a training picture than "
-        f"{calibration['false_alarm_share']:.1%} of other lesions do.",
+        title=f"How near each image comes to a {picture}", says=words.of_memorisation(report),
     )  # fmt: skip
 
 
@@ -137,7 +126,7 @@ def draw_fairness(report: Report, attribute: str, figure_name: str = "auc") -> D
     found = report["subgroups"][attribute]
     cells = found["cells"]
     known = {n: c for n, c in cells.items() if c["num_pictures"] >= MIN_PICTURES and c[figure_name]}
-    figure = blank(f"{attribute} (pictures)", figure_name, height_px=420)
+    figure = blank(f"{attribute} (pictures)", word(figure_name), height_px=420)
     names = [f"{name} (n = {cell['num_pictures']})" for name, cell in cells.items()]
     values = [known[name][figure_name] if name in known else None for name in cells]
     figure.add_scatter(
@@ -149,15 +138,13 @@ def draw_fairness(report: Report, attribute: str, figure_name: str = "auc") -> D
     )  # fmt: skip
     figure.update_xaxes(type="category", categoryorder="array", categoryarray=names)
     figure.update_yaxes(range=[0, 1.02])
-    gap = found["gaps"].get(figure_name)
-    said = f"{gap['difference']:.3f} between {gap['worst']} and {gap['best']}. " if gap else ""
     bounds = [(v["value"], v["low"], v["high"]) if v else (None, None, None) for v in values]
     return Drawing(
         name=f"fairness-{attribute.replace(' ', '-')}-{figure_name}", figure=figure,
         header=(attribute, "pictures", "malignant", figure_name, "low", "high"),
         rows=[(n, c["num_pictures"], c["num_positive"], *b) for (n, c), b in zip(cells.items(), bounds, strict=True)],
-        says=f"{said}Groups under {MIN_PICTURES} pictures, or without both kinds, have no figure. Skin tone is an "
-        "estimate from the picture.",
+        title=f"Fairness: {word(figure_name)} by {attribute}",
+        says=words.of_fairness(found, figure_name, MIN_PICTURES),
     )  # fmt: skip
 
 
@@ -171,7 +158,7 @@ def draw_diversity(report: Report) -> Drawing:
     return Drawing(
         name="diversity", figure=figure, header=("diagnosis", *keys),
         rows=[(name, *(c[key] for key in keys)) for name, c in classes.items()],
-        says=f"Ratio {report['ratio']:.2f}: below 1 the images of a request are more alike than real lesions are.",
+        title="Diversity: spread within a request and within the real class", says=words.of_diversity(report),
     )  # fmt: skip
 
 
@@ -181,13 +168,17 @@ def draw_artefacts(report: Report) -> Drawing:
     figure = blank("", "share of pictures")
     for label, shade in (("synthetic", colour(0)), ("real", QUIET)):
         rates = report[label]["all"]["rates"]
-        figure.add_bar(x=marks, y=[rates[mark] for mark in marks], name=label, marker={"color": shade})
+        x, y = [word(mark) for mark in marks], [rates[mark] for mark in marks]
+        figure.add_bar(x=x, y=y, name=label, marker={"color": shade})
     rows = [
         (label, diagnosis, part["num_images"], *(part["rates"][mark] for mark in marks))
         for label in ("synthetic", "real")
         for diagnosis, part in report[label].items()
     ]
-    return Drawing(name="artefacts", figure=figure, header=("pictures", "diagnosis", "images", *marks), rows=rows)
+    return Drawing(
+        name="artefacts", figure=figure, header=("pictures", "diagnosis", "images", *marks), rows=rows,
+        title="Artefacts: how often both sets show each mark", says=words.of_artefacts(report),
+    )  # fmt: skip
 
 
 def _add_cells(figure: Any, cells: "_Cells") -> None:
@@ -211,7 +202,3 @@ def _level(text: str) -> float:
         return float(text)
     except ValueError:  # not measured
         return float("inf")
-
-
-def _word(name: str) -> str:
-    return _WORDS.get(name, name)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from dermaflux.domain.caption import compose
 from dermaflux.domain.errors import InvalidRequest
 from dermaflux.domain.lesion import Diagnosis, LesionSpec
-from dermaflux.domain.records import GeneratedImage, Measurement, SamplingRequest
+from dermaflux.domain.records import GeneratedImage, Measurement, SamplingRequest, StoredImage
 from dermaflux.provenance import read_provenance
 from dermaflux.services.making import Making
 from dermaflux.services.records import OnStep, assessment_of
@@ -120,6 +120,25 @@ class Evaluating(Making):
         if spec is None:
             raise InvalidRequest(f"{path.name} was made from free text, so nothing says what it should show.")
         return spec
+
+    def accepted_images(self, dataset: str, *, with_copies: bool = False) -> tuple[StoredImage, ...]:
+        """The accepted images of a dataset by content hash; known copies of training pictures only if asked for.
+
+        Exports and the probe leave those behind too. Raises DataNotFound (no such dataset), InvalidRequest (none left).
+        """
+        found = tuple(i for i in self._store().accepted(dataset) if with_copies or not i.memorised)
+        if not found:
+            raise InvalidRequest(
+                f"No image of {dataset!r} is accepted yet, or all are copies of training pictures. Accept some first."
+            )
+        return found
+
+    def asked_of_stored(self, image: StoredImage) -> LesionSpec:
+        """The lesion that a stored image was asked to show. Raises InvalidRequest for free text."""
+        spec = image.generated.get("spec")
+        if not spec:
+            raise InvalidRequest(f"{image.image_id} was made from free text, so nothing says what it should show.")
+        return LesionSpec.from_dict(spec)
 
     def evaluate_coverage(
         self, dataset: str, real: Sequence["LesionFacts"] = ()

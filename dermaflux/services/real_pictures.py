@@ -27,10 +27,11 @@ _UNKNOWN = ("", "unknown", "nan", "none", "null")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RealPicture:
-    """One real picture and what its table says; without a table it is its own lesion."""
+    """One real picture and what its table says; without a table it is its own lesion. split None: it counts for all."""
 
     name: str
     lesion_id: str
+    split: str | None = None
     diagnosis: Diagnosis | None = None
     age: float | None = None
     sex: str | None = None
@@ -150,6 +151,7 @@ def _picture(name: str, rows: Mapping[str, Mapping[str, str]], split: str) -> Re
     return RealPicture(
         name=name,
         lesion_id=row.get("lesion_id") or name,
+        split=row.get("split") or None,
         diagnosis=choice("diagnosis", diagnosis, Diagnosis) if diagnosis else None,
         age=_age(row, name),
         sex=_known(row.get("sex")),

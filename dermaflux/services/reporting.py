@@ -6,6 +6,7 @@ A report is what that command prints; one that was made elsewhere is put into da
 import functools
 import json
 import logging
+import re
 import shutil
 import sys
 from collections.abc import Mapping
@@ -20,10 +21,14 @@ from dermaflux.evaluation.study_arms import DIFFERENCES, RESULTS
 from dermaflux.run_status import write_json
 from dermaflux.services.heavy_work import EVALUATIONS
 from dermaflux.services.probing import Probing
+from dermaflux.services.real_pictures import read_real
 from dermaflux.services.report_records import (
+    COVERAGE,
     KINDS,
+    MEMORISATION,
     OF_DATASET,
     OF_REAL,
+    SPLITS,
     EvaluationRequest,
     EvaluationRun,
     Report,
@@ -40,12 +45,14 @@ from dermaflux.services.supervised import (
 )
 from dermaflux.services.training_folder import parsed_line
 from dermaflux.services.training_runs import Training
+from dermaflux.supervisor import PROCESS
 
 log = logging.getLogger(__name__)
 
 REPORTS = "reports"  # in the data folder: reports that were made elsewhere, one JSON file each
 STUDIES = "studies"  # in the data folder and among the assets: augmentation studies, a folder each
-_REPORT, _ASKED, _IMAGES = "report.json", "asked.json", "images"
+_REPORT, _ASKED, _SHEET = "report.json", "asked.json", "pairs.png"
+_SO_FAR = re.compile(r"(\d+) of (\d+)")  # in what a command says of its progress
 # What only the report of that kind says.
 _MARKS: Mapping[str, str] = {
     "reliability": "classifier",
@@ -64,23 +71,18 @@ class Reporting(Training, Probing):
     def start_evaluation(self, user: str, request: EvaluationRequest) -> EvaluationRun:
         """Begin an evaluation as a process of its own.
 
-        Raises InvalidRequest (unknown kind, nothing chosen, other work under way), DataNotFound, StorageNotWritable.
+        The process reads the dataset itself, so this returns at once and no copy is made. Raises InvalidRequest
+        (unknown kind, nothing chosen, nothing accepted, other work under way), DataNotFound, StorageNotWritable.
         """
-        if request.kind not in KINDS:
-            raise InvalidRequest(f"There is no evaluation {request.kind!r}. Choose one of {', '.join(KINDS)}.")
-        if request.kind in OF_DATASET and not request.dataset:
-            raise InvalidRequest("Choose the dataset that is to be looked at.")
-        real = self.real_set(request.real) if request.kind in OF_REAL or request.real else None
+        real = self._checked(request)
         name = f"{request.kind}-{datetime.now(UTC):%Y%m%d-%H%M%S}"
-        folder = self.settings.data_dir / EVALUATIONS / name
+        evaluations = self.settings.data_dir / EVALUATIONS
+        folder = evaluations / name
         with self._alone():
+            _remove_unstarted(evaluations)
             self.prepare_folder(folder)
             try:
-                if request.kind in OF_DATASET and request.kind != "coverage":
-                    assert request.dataset is not None
-                    self.export(request.dataset, "imagefolder", folder / _IMAGES)
-                about = " and ".join(part for part in (request.dataset, real.stem if real else None) if part)
-                write_json(folder / _ASKED, {"owner": user, "kind": request.kind, "about": about})
+                write_json(folder / _ASKED, {"owner": user, "kind": request.kind, "about": _about(request, real)})
                 launch(folder, self._evaluation_command(request, folder, real))
             except BaseException:
                 shutil.rmtree(folder, ignore_errors=True)
@@ -89,7 +91,7 @@ class Reporting(Training, Probing):
 
     def evaluations(self, visitor: Visitor) -> tuple[EvaluationRun, ...]:
         """The evaluations a visitor may see, the newest first."""
-        folders = (self.settings.data_dir / EVALUATIONS).glob(f"*/{_ASKED}")
+        folders = (self.settings.data_dir / EVALUATIONS).glob(f"*/{PROCESS}")
         found = [_read_evaluation(path.parent) for path in folders]
         mine = [run for run in found if visitor.may_see(run.owner)]
         return tuple(sorted(mine, key=lambda run: run.run_id[-15:], reverse=True))
@@ -121,7 +123,10 @@ class Reporting(Training, Probing):
         place, _, name = report_id.partition("/")
         if place == REPORTS:
             return _read_json(self.settings.data_dir / REPORTS / f"{name}.json")
-        return _read_json(self.settings.data_dir / EVALUATIONS / name / _REPORT)
+        found = _read_json(self.settings.data_dir / EVALUATIONS / name / _REPORT)
+        if found.get("sheet"):
+            found["sheet"] = f"{EVALUATIONS}/{name}/{_SHEET} of the data folder"  # wherever that has moved to
+        return found
 
     def augmentation_studies(self) -> tuple[StudyChoice, ...]:
         """The augmentation studies there are: those shipped, and those put into the data folder."""
@@ -136,25 +141,60 @@ class Reporting(Training, Probing):
                 )  # fmt: skip
         return tuple(found.values())
 
+    def _checked(self, request: EvaluationRequest) -> Path | None:
+        """Where the real pictures lie; what can be seen to be missing is said now and not minutes later."""
+        if request.kind not in KINDS:
+            raise InvalidRequest(f"There is no evaluation {request.kind!r}. Choose one of {', '.join(KINDS)}.")
+        if request.kind in OF_DATASET and not request.dataset:
+            raise InvalidRequest("Choose the dataset that is to be looked at.")
+        real = self.real_set(request.real) if request.kind in OF_REAL or request.real else None
+        if request.kind in OF_DATASET and request.kind != COVERAGE:
+            assert request.dataset is not None
+            if not self.accepted_ids(request.dataset):
+                raise InvalidRequest(f"No image of {request.dataset!r} is accepted yet. Accept some first.")
+        if request.kind == MEMORISATION and real is not None:
+            if request.split not in SPLITS:
+                raise InvalidRequest(f"There is no split {request.split!r}. Choose one of {', '.join(SPLITS)}.")
+            with read_real(real, request.split, 1, 0):
+                pass
+        return real
+
     def _evaluation_command(self, request: EvaluationRequest, folder: Path, real: Path | None) -> Command:
         words = [sys.executable, "-u", "-m", "dermaflux", "evaluate", request.kind]
         if request.kind == "adherence":
             words += ["--num-images", str(request.num_images)]
-        elif request.kind == "coverage":
+        if request.kind in OF_DATASET:
             words += ["--dataset", str(request.dataset)]
-        elif request.kind != "classifier":
-            words.append(str((folder / _IMAGES).resolve()))
+        if request.kind == MEMORISATION:
+            words += ["--split", request.split]
+            words += ["--sheet", str((folder / _SHEET).resolve())] if request.with_sheet else []
         if real is not None:
             words += ["--real", str(real.resolve())]
         if request.max_images and real is not None:
             words += ["--max-images", str(request.max_images)]
-        return Command(argv=[*words, "--json"], settings=self.settings, stdout=_REPORT, remove=(_IMAGES,))
+        return Command(argv=[*words, "--json"], settings=self.settings, stdout=_REPORT, results=(_SHEET,))
+
+
+def _about(request: EvaluationRequest, real: Path | None) -> str:
+    """What is looked at and compared with, in a few words."""
+    compared = real.stem if real else None
+    if compared and request.kind == MEMORISATION:
+        compared = f"the {SPLITS.get(request.split, request.split)} pictures of {compared}"
+    return " and ".join(part for part in (request.dataset, compared) if part)
+
+
+def _remove_unstarted(evaluations: Path) -> None:
+    """Remove what a start left behind that was cut off before its process began. Call it while no other can start."""
+    for path in evaluations.glob(f"*/{_ASKED}"):
+        if not (path.parent / PROCESS).exists():
+            shutil.rmtree(path.parent, ignore_errors=True)
 
 
 def _read_evaluation(folder: Path) -> EvaluationRun:
     asked, work = _read_json(folder / _ASKED), state_of(folder)
     kind, about = asked["kind"], asked["about"]
     made = (folder / _REPORT).is_file()
+    progress = log_tail(folder, 1) if work.is_running else ""
     when = datetime.strptime(folder.name[-15:], "%Y%m%d-%H%M%S").strftime("%d %b %Y %H:%M")
     return EvaluationRun(
         run_id=folder.name,
@@ -163,10 +203,16 @@ def _read_evaluation(folder: Path) -> EvaluationRun:
         owner=asked["owner"],
         state=work.state,
         since=work.since,
-        progress=log_tail(folder, 1) if work.is_running else "",
+        progress=progress,
         why=work.why,
         report_id=f"{EVALUATIONS}/{folder.name}" if made else None,
+        share=_share(progress),
     )
+
+
+def _share(progress: str) -> float | None:
+    found = _SO_FAR.search(progress)
+    return int(found[1]) / int(found[2]) if found and int(found[2]) else None
 
 
 @functools.lru_cache(maxsize=512)

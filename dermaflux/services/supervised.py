@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -34,16 +35,17 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 _STALE_SECONDS = 15 * BEAT_SECONDS
 _STOPPED_CODES = (130, -signal.SIGTERM, -signal.SIGINT)
 _TAIL_BYTES = 64_000
+_START_SECONDS = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What is to be run. `stdout` and `remove` as in `dermaflux.supervisor`."""
+    """What is to be run. `stdout` and `results` as in `dermaflux.supervisor`."""
 
     argv: Sequence[str]
     settings: Settings
     stdout: str | None = None
-    remove: Sequence[str] = ()
+    results: Sequence[str] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +69,7 @@ def launch(folder: Path, command: Command) -> None:
         "argv": list(command.argv),
         "cwd": str(REPOSITORY),
         "stdout": command.stdout,
-        "remove": list(command.remove),
+        "results": list(command.results),
     }
     write_json(folder / COMMAND, said)
     begun = _now().isoformat()
@@ -99,10 +101,12 @@ def state_of(folder: Path) -> WorkState:
 
 def request_stop(folder: Path) -> None:
     """Ask the work of a folder to end; training ends between two steps. Raises InvalidRequest when nothing runs."""
-    told = _told(folder)
     if not state_of(folder).is_running:
         raise InvalidRequest("This is not under way, so there is nothing to stop.")
-    pid = told["pid"] if told else status_of(folder).pid
+    pid, deadline = _pid(folder), time.monotonic() + _START_SECONDS
+    while not pid and time.monotonic() < deadline:  # its process has not said its number yet
+        time.sleep(0.1)
+        pid = _pid(folder)
     if not pid or not is_alive(pid):
         raise InvalidRequest("It is only just starting or just ending. Try again in a few seconds.")
     with suppress(ProcessLookupError):
@@ -120,6 +124,11 @@ def log_tail(folder: Path, num_lines: int = 60) -> str:
         return ""
     lines = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n")]
     return "\n".join([line for line in lines if line.strip()][-num_lines:])
+
+
+def _pid(folder: Path) -> int:
+    told = _told(folder)
+    return told["pid"] if told else status_of(folder).pid
 
 
 def _told(folder: Path) -> dict | None:

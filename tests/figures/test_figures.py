@@ -10,12 +10,13 @@ from dermaflux.domain.errors import DataNotFound
 from dermaflux.domain.records import DISCLAIMER
 from dermaflux.evaluation.adherence import adherence_report
 from dermaflux.evaluation.coverage import LesionFacts, coverage_report
+from dermaflux.evaluation.memorisation import calibrate, memorisation_report
 from dermaflux.evaluation.subgroups import LabelledScores, subgroups
-from dermaflux.figures import csv_text, page_html
+from dermaflux.figures import csv_text, page_html, words
 from dermaflux.figures.curves import draw_distances, draw_losses, draw_reliability, draw_roc
 from dermaflux.figures.drawing import Drawing
 from dermaflux.figures.study import draw_study
-from dermaflux.figures.tables import draw_coverage, draw_fairness, draw_leakage
+from dermaflux.figures.tables import draw_coverage, draw_fairness, draw_leakage, draw_memorisation
 
 
 def test_a_page_needs_nothing_from_elsewhere_and_says_what_it_is():
@@ -25,7 +26,7 @@ def test_a_page_needs_nothing_from_elsewhere_and_says_what_it_is():
 
 
 def test_csv_holds_the_numbers_and_no_formula():
-    drawing = Drawing(name="x", figure=None, header=("name", "value"), rows=[("=1+1", 0.25), ("ok", None)])
+    drawing = Drawing(name="x", title="X", figure=None, header=("name", "value"), rows=[("=1+1", 0.25), ("ok", None)])
     rows = list(csv.reader(io.StringIO(csv_text(drawing))))
     assert [row[:2] for row in rows] == [["name", "value"], ["'=1+1", "0.25"], ["ok", ""]]
     assert [row[2:] for row in rows] == [["statement"], [DISCLAIMER], [DISCLAIMER]]
@@ -123,3 +124,33 @@ def test_a_study_names_its_baseline_and_what_it_gains():
     gained = ("+0.050 (-0.010, +0.100)", "+0.050 (+0.020, +0.080)")
     assert [row[-2:] for row in paired.rows] == [("", "")] * 3 + [gained]
     assert all(len(row) == len(paired.header) for row in paired.rows)
+
+
+def memorisation(**more):
+    features = np.random.default_rng(0).normal(size=(60, 8))
+    calibration = calibrate(features, [str(i) for i in range(60)], 0.05)
+    report = memorisation_report(np.concatenate([features[:2], -features[:3]]), features, calibration)
+    nearest = [{"path": "a/b.png", "nearest": "r.png", "distance": 0.0, "is_copy": True}]
+    return report.to_dict() | {"nearest": nearest} | more
+
+
+def test_a_figure_of_copies_says_among_which_pictures_they_were_looked_for():
+    compared = {"split": "test", "num_pictures": 60, "num_without_split": 7, "calibrated_on": "val"}
+    drawing = draw_memorisation(memorisation(compared=compared, sheet="evaluations/x/pairs.png"))
+    assert drawing.title == "How near each image comes to a test picture"
+    assert drawing.figure.layout.xaxis.title.text == "distance to the nearest test picture"
+    assert "of 5 images" in drawing.says and "of 60 validation pictures 5.0% lie so near" in drawing.says
+    assert "is a leak" in drawing.says and "7 of 60 pictures have no split" in drawing.says
+    assert "evaluations/x/pairs.png" in drawing.says
+    trained = draw_memorisation(memorisation(compared=compared | {"split": "train"}))
+    assert "copies what the generator was trained on" in trained.says and "leak" not in trained.says
+    old = draw_memorisation(memorisation())  # made before it was noted
+    assert old.title == "How near each image comes to a real picture" and "leak" not in old.says
+
+
+def test_words_stand_on_their_own_where_figures_are_missing():
+    assert words.of_net_benefit([]).startswith("At no threshold")
+    assert words.of_reliability([], None).startswith("On the dotted line")
+    assert words.of_leakage(adherence_report([]).to_dict()).startswith("Near 1 on the diagonal")
+    assert "Ratio" in words.of_diversity({"ratio": 1.0, "classes": {}})
+    assert words.of_map([]) == "0 pictures, laid out so that near ones look alike to the classifier."

@@ -22,6 +22,8 @@ from pages.api_answers import (
     GenerateAnswer,
     MeasureAnswer,
     ProbeAnswer,
+    ProbeReportAnswer,
+    ProbeRunning,
     Statement,
     StoredVerdict,
     VerdictAnswer,
@@ -281,6 +283,6 @@ class Endpoints:
         asked = ProbeRequest(dataset=dataset, real=self.services.real_set(real), num_real=num_real, seed=seed)
         for event in self.services.probe(asked):
             if isinstance(event, ProbeStep):
-                yield {"state": "running", "doing": event.doing, "done": event.done, "total": event.total}
+                yield ProbeRunning(state="running", doing=event.doing, done=event.done, total=event.total)
             else:
-                yield {"state": "done", **event.to_dict(), "statement": DISCLAIMER}
+                yield ProbeReportAnswer(state="done", **event.to_dict(), statement=DISCLAIMER)

@@ -71,13 +71,13 @@ def generation_answers(job_id: str, events: Iterable[JobEvent]) -> Iterator[Gene
     for event in events:
         match event:
             case Preview():
-                answer |= {"state": "running", "step": event.step, "num_steps": event.num_steps}
+                answer["state"], answer["step"], answer["num_steps"] = "running", event.step, event.num_steps
             case Paused():
-                answer |= {"state": "paused"}
+                answer["state"] = "paused"
             case Finished():
-                answer |= {"images": [*answer["images"], image_answer(event)]}
+                answer["images"] = [*answer["images"], image_answer(event)]
             case Skipped():
-                answer |= {"skipped": [*answer["skipped"], event.image_index]}
+                answer["skipped"] = [*answer["skipped"], event.image_index]
             case Ended():
-                answer |= {"state": event.state, "error": event.error}
+                answer["state"], answer["error"] = event.state, event.error  # type: ignore[typeddict-item] - one of them
         yield answer.copy()

@@ -106,7 +106,7 @@ def _checked(name: str, value: Any, checks: dict[str, TypeAdapter[Any]]) -> Any:
     except ValidationError as error:
         # Of a choice of types that all refuse, the one that got furthest is what was meant.
         worst = max(error.errors(include_url=False), key=lambda problem: len(problem["loc"]))
-        place = ".".join([name, *(step for step in worst["loc"] if isinstance(value, dict) and step in value)])
+        place = ".".join([name, *(str(step) for step in worst["loc"] if isinstance(value, dict) and step in value)])
         shown = repr(worst["input"])
         if len(shown) > _SHOWN_CHARS:
             shown = shown[:_SHOWN_CHARS] + "..."

@@ -47,13 +47,13 @@ class TypedTools:
         return [output.api_info() for output in function.outputs]  # type: ignore[union-attr]
 
     async def _listed(self, request: Any) -> Any:
-        result = await self._list(request)
+        result: Any = await self._list(request)  # the SDK's type is that of every handler's result
         for tool in result.root.tools:
             tool.outputSchema = _record_schema(self._outputs[tool.name])
         return result
 
     async def _called(self, request: Any) -> Any:
-        result = await self._call(request)
+        result: Any = await self._call(request)
         answer = result.root
         if not answer.isError:
             (text,) = answer.content

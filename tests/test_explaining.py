@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw
+from PIL.PngImagePlugin import PngInfo
 
 from dermaflux.__main__ import main
 from dermaflux.domain.caption import compose
@@ -296,12 +297,13 @@ def test_each_side_has_its_own_map_and_scores_of_its_own_probability(services):
         services.explain(picture, "requested")
 
 
-def test_the_requested_side_comes_first_and_the_predicted_one_when_it_differs(services):
+def test_the_requested_side_comes_first_and_the_predicted_one_when_it_differs(services, monkeypatch):
     job = services.submit_generation("ann", SamplingRequest(caption=compose(SPEC), spec=SPEC))
     services.start()
     *_, ended = services.follow(job.job_id)
     assert ended.state == "done", ended
     (image_id,) = services.job(job.job_id).image_ids
+    monkeypatch.setattr(services, "stored_picture", lambda image_id: lesion())  # the tiny model's own is blank
     predicted = services.explain_stored(image_id).side
     found = services.explain_both_sides(image_id)
     assert [one.side for one in found] == (["malignant"] if predicted == "malignant" else ["malignant", "benign"])
@@ -311,6 +313,12 @@ def test_the_requested_side_comes_first_and_the_predicted_one_when_it_differs(se
 def test_explain_takes_a_side_and_reads_the_requested_one_from_the_picture(here, capsys):
     lesion_asked = ["--asymmetry", "1", "--border", "4", "--colours", "3", "--diagnosis", "mel"]
     assert main(["generate", *lesion_asked, "--out", "in"]) == 0
+    (path,) = (here / "in").iterdir()
+    with Image.open(path) as blank:  # as an untrained model makes it; its record on a lesion
+        record = PngInfo()
+        for key, value in blank.text.items():
+            record.add_itxt(key, value)
+    lesion().save(path, pnginfo=record)
     lesion().save(here / "in" / "unknown.png")
     capsys.readouterr()
     assert main(["explain", "in", "--out", "maps", "--side", "requested", "--json"]) == 0

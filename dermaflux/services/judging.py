@@ -105,7 +105,7 @@ class Judging(Wiring):
         if prediction.malignant is None or prediction.threshold is None:
             return Explanation(requested=requested, refused=prediction.refused)
         predicted = side_of(prediction.malignant >= prediction.threshold)
-        explained = {"requested": requested, "predicted": predicted}.get(side) or side
+        explained = requested if side == "requested" else predicted if side == "predicted" else side
         where = classifier.saliency(image, malignant=explained == "malignant")
         found = classifier.faithfulness(image, where, malignant=explained == "malignant")
         inside, area = self._lesion_shares(image, where)

@@ -146,7 +146,7 @@ def _pictures(sets: Sequence[CaptionedPictures]) -> Iterator[Image.Image]:
 def _pixels_sha256(sets: Sequence[CaptionedPictures]) -> str:
     digest = hashlib.sha256()
     for part in sets:
-        digest.update(part.images.contiguous().numpy())
+        digest.update(part.images.contiguous().numpy().data)
     return digest.hexdigest()
 
 

@@ -125,7 +125,7 @@ def draw_distances(history: Sequence[Numbers]) -> Drawing | None:
     rounds = [line for line in history if line.get("memorisation_min") is not None]
     if not rounds:
         return None
-    figure = blank("step", "distance to the nearest training picture", height_px=300)
+    figure = blank("step", "distance", height_px=320)
     steps = [line["step"] for line in rounds]
     for place, (key, label, style) in enumerate(_DISTANCES):
         if all(line.get(key) is None for line in rounds):

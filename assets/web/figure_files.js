@@ -36,10 +36,13 @@ watch('file', () => {
 
 // Plotly draws into several layers, each full of loose letters, and draws anew whenever it likes.
 const figureBox = document.getElementById(`${props.plot_id}-box`);
+let isTableOpen = null; // as it was left: a figure that is drawn anew brings a new table
 
 function describePlot() {
   const [title, says] = ['.df-plot-title', '.df-says'].map((part) => figureBox.querySelector(`#${props.plot_id}-says ${part}`));
   const [picture, ...others] = figureBox.querySelectorAll('.js-plotly-plot .main-svg');
+  const table = figureBox.querySelector('.df-numbers');
+  if (table && isTableOpen !== null && table.open !== isTableOpen) table.open = isTableOpen;
   if (!picture || !title) return;
   says.id = `${props.plot_id}-description`;
   const said = { role: 'img', 'aria-label': title.textContent, 'aria-describedby': says.id };
@@ -48,6 +51,7 @@ function describePlot() {
 }
 
 if (figureBox) {
+  figureBox.addEventListener('toggle', (event) => { if (event.target.matches('.df-numbers')) isTableOpen = event.target.open; }, true);
   new MutationObserver(describePlot).observe(figureBox, { childList: true, subtree: true, characterData: true });
   describePlot();
 }

@@ -61,8 +61,10 @@ def shown(drawing: "Drawing | None", otherwise: str = "", *, with_numbers: bool 
 
 
 def _said(title: str, text: str) -> str:
-    name = f'<p class="df-plot-title">{html.escape(title)}</p>' if title else ""
-    return f'{name}<p class="df-says" role="status">{html.escape(text)}</p>'
+    """The words above a figure. Only those in its place are read out as they come: the curves of a run keep growing."""
+    if not title:
+        return f'<p class="df-says" role="status">{html.escape(text)}</p>'
+    return f'<p class="df-plot-title">{html.escape(title)}</p><p class="df-says">{html.escape(text)}</p>'
 
 
 def _numbers_html(drawing: "Drawing", *, is_open: bool) -> str:

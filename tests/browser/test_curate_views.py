@@ -160,7 +160,7 @@ def test_the_map_is_selected_by_mouse_and_by_keyboard_and_fills_the_grid(open_vi
     said, canvas = page.locator(".cu-map-note"), page.get_by_role("application", name="Map of images")
     box = canvas.bounding_box()
     corners = [(box["x"] + x * box["width"], box["y"] + y * box["height"]) for x, y in ((0, 0), (1, 0), (1, 1), (0, 1))]
-    page.mouse.move(corners[0][0] + 1, corners[0][1] + 1)
+    page.mouse.move(corners[0][0] + 8, corners[0][1] + 8)  # inside the round corner, outside every point
     page.mouse.down()
     for x, y in corners[1:]:
         page.mouse.move(x, y, steps=3)

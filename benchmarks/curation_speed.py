@@ -220,8 +220,7 @@ def _measure_pages(store: CurationStore) -> None:
         "the classifier disagrees": lambda: store.page("large", ImageFilter(agrees=False)),
         "reviewers disagree": lambda: store.page("large", ImageFilter(reviewers_agree=False)),
         **{
-            f"sorted, {order}": lambda order=order: store.page("large", ImageFilter(order=order))
-            for order in Order
+            f"sorted, {order}": lambda order=order: store.page("large", ImageFilter(order=order)) for order in Order
             if order is not Order.NEWEST
         },
     }

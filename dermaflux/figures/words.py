@@ -94,11 +94,15 @@ def _course(lines: Sequence[Report], key: str, label: str) -> str:
 def of_distances(rounds: Sequence[Report]) -> str:
     """How near the last round of probe samples comes to a training picture, and what that means."""
     last = rounds[-1]
-    return (
+    said = (
         f"At step {last['step']} the nearest probe sample is {last['memorisation_min']:.3g} away from a training "
-        f"picture, the median one {last['memorisation_median']:.3g}; {last['memorisation_share']:.0%} lie below "
-        f"{last['memorisation_threshold']:.3g} and may be copies. 0 is the same picture; the threshold leaves a "
-        "thousandth of real pictures of other lesions below it."
+        f"picture, the median one {last['memorisation_median']:.3g}; 0 is the same picture."
+    )
+    if last["memorisation_threshold"] is None:
+        return said
+    return (
+        f"{said} {last['memorisation_share']:.0%} lie below {last['memorisation_threshold']:.3g} and may be copies: "
+        "that threshold leaves a thousandth of real pictures of other lesions below it."
     )
 
 

@@ -76,7 +76,7 @@ import asyncio, os, httpx
 from gradio_client import Client
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
-from mcp.client.streamable_http import streamablehttp_client
+from mcp.client.streamable_http import streamable_http_client
 url, headers = os.environ["DERMAFLUX_URL"], {"Authorization": "Bearer " + os.environ["DERMAFLUX_KEY"]}
 client = Client(url, headers=headers, verbose=False)
 said = []
@@ -87,7 +87,8 @@ for arguments, name in ((("a mole",), "/generate"), (("d",), "/undo"), (("d",), 
         said.append(str(error))
 async def by_mcp():
     async with (
-        streamablehttp_client(url + "/gradio_api/mcp/", headers) as (read, write, _),
+        httpx.AsyncClient(headers=headers, timeout=60) as http,
+        streamable_http_client(url + "/gradio_api/mcp/", http_client=http) as (read, write, _),
         ClientSession(read, write) as session,
     ):
         await session.initialize()

@@ -13,7 +13,7 @@ from dermaflux.jobs import SKIPPED, JobState
 from dermaflux.services import Services
 from dermaflux.services.wiring import Once
 from dermaflux.settings import Settings
-from pages.api import Endpoints
+from pages.api_fields import generation_answers
 from pages.followed_jobs import job_of
 from pages.generate_actions import GenerateActions
 from pages.sweep_actions import SweepActions
@@ -87,7 +87,7 @@ def test_a_program_is_told_which_images_were_skipped_and_gets_no_blank_one(servi
     for _ in range(2):
         queue.claims.add_result(job.job_id, worker_id, SKIPPED)
     queue.claims.finish(job.job_id, worker_id, JobState.DONE)
-    *_, last = Endpoints(services)._answers(job.job_id)
+    *_, last = generation_answers(job.job_id, services.follow(job.job_id))
     assert (last["state"], last["images"], last["skipped"]) == ("done", [], [0, 1])
     assert services.job(job.job_id).image_ids == ()
 

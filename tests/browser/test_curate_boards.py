@@ -66,13 +66,13 @@ def services(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def url(services, run_program):
-    with run_program("tests/browser/study_server.py", services.settings.data_dir) as url:
+    with run_program("tests/browser/serve_with_users.py", services.settings.data_dir) as url:
         yield url
 
 
 @pytest.fixture
 def visit(browser, url):
-    """Open the Curate tab as a user of `study_server`, on a dataset."""
+    """Open the Curate tab as a user of `serve_with_users`, on a dataset."""
     opened, problems = [], []
 
     def visit(name, dataset, view=None):

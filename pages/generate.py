@@ -175,11 +175,12 @@ def _wire_caption(actions: GenerateActions, controls: GenerateControls) -> None:
         trigger_mode="always_last",
         **QUICK,
     )
-    controls.compose.click(actions.compose_anew, state, spoken, **IN_WORDS)
-    controls.reword.click(actions.reword, state, [*spoken, controls.variation], **IN_WORDS)
-    controls.to_sliders.click(
-        actions.set_controls, controls.caption, [*lesion.inputs, controls.composed], **IN_WORDS
-    )
+    for button, handler, inputs, outputs in (
+        (controls.compose, actions.compose_anew, state, spoken),
+        (controls.reword, actions.reword, state, [*spoken, controls.variation]),
+        (controls.to_sliders, actions.set_controls, controls.caption, [*lesion.inputs, controls.composed]),
+    ):
+        follow_choice([button.click], handler, inputs=inputs, outputs=outputs, **IN_WORDS)
     # Input, not change: settings that are loaded from an image bring their own steps and guidance along.
     chosen = [sampling.model, sampling.adapter]
     follow_choice([c.input for c in chosen], actions.use_defaults, inputs=chosen, outputs=sampling.of_model, **LATEST)

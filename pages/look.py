@@ -76,7 +76,7 @@ def launch_options() -> dict[str, Any]:
     return {
         "theme": theme(),
         "css_paths": [str(path) for path in STYLE_SHEETS],
-        "head": f"<script>{read_web('shell.js', 'tour.js')}</script>",
+        "head": f"<script>{read_web('shell.js', 'settling.js', 'tour.js')}</script>",
         "footer_links": ["api"],
         "run_history": False,
         "ssr_mode": False,

@@ -1,7 +1,7 @@
 """A start waits for what a choice brings along: the caption of a moved slider, the settings of a chosen model.
 
 They come from the server a moment after the choice; a click in that moment would draw with what stood there before,
-or be refused over a size that the former model had. It knows no control.
+or be refused over a size that the former model had. assets/web/settling.js counts and waits. It knows no control.
 """
 
 from collections.abc import Callable
@@ -9,13 +9,9 @@ from typing import Any
 
 import gradio as gr
 
-_LONGEST_WAIT_MS = 15_000  # of a server that does not answer; then the click goes its way
-_BEGIN = "(...values) => { window.dfUnsettled = (window.dfUnsettled || 0) + 1; return values; }"
-_END = "() => { window.dfUnsettled -= 1; }"
-_WAIT = (
-    f"async () => {{ const until = Date.now() + {_LONGEST_WAIT_MS};"
-    " while (window.dfUnsettled > 0 && Date.now() < until) await new Promise((done) => setTimeout(done, 20)); }"
-)
+_BEGIN = "(...values) => { window.dfSettling.begin(); return values; }"
+_END = "() => window.dfSettling.end()"
+_WAIT = "() => window.dfSettling.done()"
 _HERE: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
 
 

@@ -172,7 +172,7 @@ function toggleSaliency(key) {
 
 function reuse(key, remix) {
   const data = dataOf(key);
-  if (data && data.image_id) trigger('used', { image_id: data.image_id, remix });
+  if (data && data.image_id) window.dfSettling.done().then(() => trigger('used', { image_id: data.image_id, remix }));
 }
 
 function skip(key) {

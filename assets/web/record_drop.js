@@ -44,6 +44,7 @@ async function take(file) {
   try {
     const record = await recordOf(file);
     note.textContent = `Read the record of ${file.name}.`;
+    await window.dfSettling.done();
     trigger('record_read', { record, name: file.name });
   } catch (error) {
     zone.dataset.state = 'refused';

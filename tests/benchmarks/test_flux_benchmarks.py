@@ -52,6 +52,7 @@ def test_every_way_is_one_that_can_be_chosen():
         InferenceOptions(ways=("eeger",))
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_ways_are_measured_kept_and_not_measured_again(tmp_path, tiny_models):
     out = tmp_path / "out.json"
@@ -73,6 +74,7 @@ def test_ways_are_measured_kept_and_not_measured_again(tmp_path, tiny_models):
         MeasuredRows(out, {"tiny": False}, 1)
 
 
+@pytest.mark.long
 @pytest.mark.slow
 def test_presets_are_trained_a_few_steps(tmp_path):
     table = flux_lora_training.run(

@@ -12,7 +12,7 @@ from dermaflux.services.planning import NOT_KNOWN, CoverageTable, Wanted
 from pages.components.panels import coverage_table
 from pages.components.web import plain_html
 from pages.page import IN_WORDS, LATEST, in_words, visitor_in, visitor_of
-from pages.probe_panel import PROBE_QUEUE, idle_stop, line, progress, stop_button, stopped
+from pages.probe_panel import PROBE_QUEUE, line, progress, stop_button, wire_stop
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -48,8 +48,7 @@ def coverage_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> No
         concurrency_id=PROBE_QUEUE, concurrency_limit=1,
     )  # fmt: skip
     running.failure(_how_to_fill, None, note, **IN_WORDS)
-    running.then(idle_stop, None, stop, **IN_WORDS)
-    stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
+    wire_stop(running, stop, note)
     table.filled(actions.fill, chosen, [table, note], **IN_WORDS)
 
 

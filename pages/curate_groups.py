@@ -12,12 +12,11 @@ from dermaflux.domain.errors import DermaFluxError
 from dermaflux.domain.records import Verdict
 from dermaflux.domain.roles import Role
 from dermaflux.services.records import ProbeStep
-from pages.components.card_view import requested_of
 from pages.components.panels import picture_rows
 from pages.components.pictures import grid_uris
 from pages.components.web import plain_html
 from pages.page import IN_WORDS, in_words, visitor_in, visitor_of
-from pages.probe_panel import PROBE_QUEUE, idle_stop, line, progress, stop_button, stopped
+from pages.probe_panel import PROBE_QUEUE, line, progress, stop_button, wire_stop
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -44,16 +43,15 @@ def groups_view(services: "Services", dataset: gr.Dropdown) -> Dependency:
     rows = picture_rows(elem_id="groups", empty=_NOT_YET)
     running = look.click(actions.find, [dataset, which], [rows, note, stop], show_progress="hidden",
                          api_visibility="private", concurrency_id=PROBE_QUEUE, concurrency_limit=1)  # fmt: skip
-    running.failure(_not_looked, None, [rows, note, stop], **IN_WORDS)
-    running.then(idle_stop, None, stop, **IN_WORDS)
-    stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
-    dataset.change(_not_looked, None, [rows, note, stop], **IN_WORDS)
+    running.failure(_not_looked, None, [rows, note], **IN_WORDS)
+    wire_stop(running, stop, note)
+    dataset.change(_not_looked, None, [rows, note], **IN_WORDS)
     return rows.done(actions.settle, None, [rows, note], **IN_WORDS, trigger_mode="multiple")
 
 
-def _not_looked() -> tuple[Any, str, gr.Button]:
+def _not_looked() -> tuple[Any, str]:
     """As before anything was looked for: groups of another dataset must not stay to be settled."""
-    return {"rows": [], "empty": _NOT_YET}, line(_NOTE), idle_stop()
+    return {"rows": [], "empty": _NOT_YET}, line(_NOTE)
 
 
 class GroupActions:
@@ -116,7 +114,7 @@ def _rows(groups: "tuple[DuplicateGroup, ...]") -> list[dict[str, Any]]:
 
 
 def _row(group: "DuplicateGroup") -> dict[str, Any]:
-    asked = requested_of(group.images[0])
+    asked = group.images[0].requested
     shown = group.images[:_PICTURES_SHOWN]
     pictures = grid_uris([Path(image.path) for image in shown])
     more = f" {len(group.images) - len(shown)} more are not shown." if len(shown) < len(group.images) else ""

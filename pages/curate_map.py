@@ -12,7 +12,7 @@ from pages.components.panels import point_map
 from pages.components.web import plain_html
 from pages.curate_grid import GridActions
 from pages.page import IN_WORDS, in_words, visitor_in, visitor_of
-from pages.probe_panel import PROBE_QUEUE, idle_stop, line, progress, stop_button, stopped
+from pages.probe_panel import PROBE_QUEUE, line, progress, stop_button, wire_stop
 
 if TYPE_CHECKING:
     from dermaflux.services import Services
@@ -37,16 +37,15 @@ def map_view(services: "Services", dataset: gr.Dropdown, tab: gr.Tab, views: gr.
     tab.select(actions.real_sets, real, real, **IN_WORDS)
     running = draw.click(actions.draw, [dataset, real, method], [points, note, stop], show_progress="hidden",
                          api_visibility="private", concurrency_id=PROBE_QUEUE, concurrency_limit=1)  # fmt: skip
-    running.failure(_not_drawn, None, [points, note, stop], **IN_WORDS)
-    running.then(idle_stop, None, stop, **IN_WORDS)
-    stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
-    dataset.change(_not_drawn, None, [points, note, stop], **IN_WORDS)
+    running.failure(_not_drawn, None, [points, note], **IN_WORDS)
+    wire_stop(running, stop, note)
+    dataset.change(_not_drawn, None, [points, note], **IN_WORDS)
     points.lassoed(actions.pick, None, [views, grid], **IN_WORDS)
 
 
-def _not_drawn() -> tuple[Any, str, gr.Button]:
+def _not_drawn() -> tuple[Any, str]:
     """As before anything was drawn: the verdicts of another dataset must not stay in sight."""
-    return {"points": [], "empty": _NOT_YET}, line(_NOTE), idle_stop()
+    return {"points": [], "empty": _NOT_YET}, line(_NOTE)
 
 
 class MapActions:

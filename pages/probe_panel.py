@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
+from gradio.events import Dependency
 
 from dermaflux.domain.roles import Role
 from dermaflux.services.records import ProbeRequest, ProbeStep
@@ -43,8 +44,7 @@ def probe_panel(services: "Services", dataset: gr.Dropdown, tab: gr.Tab) -> None
         concurrency_id=PROBE_QUEUE, concurrency_limit=1,
     )  # fmt: skip
     running.failure(lambda: line(_NOTE), None, report, **IN_WORDS)
-    running.then(idle_stop, None, stop, **IN_WORDS)
-    stop.click(stopped, None, [report, stop], cancels=running, **IN_WORDS)
+    wire_stop(running, stop, report)
 
 
 class ProbeActions:
@@ -105,6 +105,13 @@ def line(text: str) -> str:
 def stop_button(*, elem_id: str) -> gr.Button:
     """A button that stops long work; it can be pressed only while that runs."""
     return gr.Button("Stop", elem_id=elem_id, min_width=60, scale=0, interactive=False)
+
+
+def wire_stop(running: Dependency, stop: gr.Button, note: gr.HTML) -> None:
+    """Let the button stop what runs, and rest when that has ended, also badly: `then` is called after success only."""
+    running.then(idle_stop, None, stop, **IN_WORDS)
+    running.failure(idle_stop, None, stop, **IN_WORDS)
+    stop.click(stopped, None, [note, stop], cancels=running, **IN_WORDS)
 
 
 def idle_stop() -> gr.Button:

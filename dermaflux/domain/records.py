@@ -246,6 +246,10 @@ class Split(StrEnum):
     TEST = "test"
 
 
+SPLITS: Mapping[str, str] = {Split.TRAIN: "training", Split.VAL: "validation", Split.TEST: "test"}
+"""What is said of pictures of a split."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredImage:
     """One image in the store: its content hash, where its file is, how it was made, what was found.
@@ -265,6 +269,12 @@ class StoredImage:
     verdict: Verdict | None = None
     version: int = 0
     memorised: bool | None = None
+
+    @property
+    def requested(self) -> LesionSpec | None:
+        """The lesion that was asked for, None when the caption was free text."""
+        spec = self.generated.get("spec")
+        return LesionSpec.from_dict(spec) if spec else None
 
 
 def _within(name: str, value: float | None, limits: tuple[float, float]) -> None:

@@ -6,6 +6,8 @@ Words are made of the same reports that the figures are drawn from. It draws not
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from dermaflux.domain.records import SPLITS
+
 Report = Mapping[str, Any]
 WORDS: Mapping[str, str] = {
     "num_colours": "colours",
@@ -21,7 +23,6 @@ LOSSES: Mapping[str, str] = {
     "val_auc": "validation AUC",
     "val_accuracy": "validation accuracy",
 }
-_COMPARED = {"train": "training", "val": "validation", "test": "test"}
 _AT_FALSE_RATE = 0.2
 _MAX_NAMED = 4
 
@@ -158,7 +159,7 @@ def of_quality(report: Report) -> str:
 def compared_with(report: Report) -> str:
     """What a memorisation report compares with, as one picture; reports made before it was noted say only real."""
     split = report.get("compared", {}).get("split")
-    return "real picture" if split is None else f"{_COMPARED.get(split, split)} picture"
+    return "real picture" if split is None else f"{SPLITS.get(split, split)} picture"
 
 
 def of_memorisation(report: Report) -> str:
@@ -183,7 +184,7 @@ def of_memorisation(report: Report) -> str:
 
 def _calibrating(compared: Report) -> str:
     split = compared.get("calibrated_on") or compared.get("split")
-    return f"{_COMPARED[split]} pictures" if split in _COMPARED else "real pictures"
+    return f"{SPLITS.get(str(split), 'real')} pictures"
 
 
 def of_fairness(found: Report, figure: str, least: int) -> str:

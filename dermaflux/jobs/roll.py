@@ -56,10 +56,6 @@ class WorkerRoll:
             heard = select(WorkerRow.name, func.count()).where(WorkerRow.beat_at >= latest).group_by(WorkerRow.name)
             return {name: number for name, number in session.execute(heard)}
 
-    def num_alive(self) -> int:
-        """How many workers have been heard of within the timeout."""
-        return sum(self.crews().values())
-
     def reap(self) -> tuple[str, ...]:
         """Give the running jobs of dead workers back, once each; their ids. Anyone may do it, at any time."""
         with self._transactions.writing() as session:

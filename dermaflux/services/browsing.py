@@ -25,17 +25,22 @@ class Browsing(Sharing):
         self, dataset: str, words: Words, viewer: str, after: str | None = None, limit: int = PAGE_SIZE
     ) -> ImagePage:
         """A page of stored images with the verdicts of a dataset; while it has not been made, nobody has judged any."""
-        name, filters = self._existing(dataset), image_filter(words, viewer)
-        if name is None and filters.asks_for_verdicts:
+        name, filters = self._asked(dataset, words, viewer)
+        if filters is None:
             return ImagePage(images=(), total=0, next_after=None)
-        return self._store().page(name, filters if name else _unjudged(filters), after=after, limit=limit)
+        return self._store().page(name, filters, after=after, limit=limit)
 
     def grid_ids(self, dataset: str, words: Words, viewer: str, limit: int) -> tuple[str, ...]:
         """The ids of the first images that pass."""
+        name, filters = self._asked(dataset, words, viewer)
+        return () if filters is None else self._store().matching_ids(name, filters, limit)
+
+    def _asked(self, dataset: str, words: Words, viewer: str) -> tuple[str | None, ImageFilter | None]:
+        """The dataset if it is made, and the filter; None where nothing can pass: nobody has judged anything in it."""
         name, filters = self._existing(dataset), image_filter(words, viewer)
-        if name is None and filters.asks_for_verdicts:
-            return ()
-        return self._store().matching_ids(name, filters if name else _unjudged(filters), limit)
+        if name is not None:
+            return name, filters
+        return None, None if filters.asks_for_verdicts else replace(filters, undecided=False, reviewer=None)
 
     def own_verdicts(self, dataset: str, reviewer: str, image_ids: Sequence[str]) -> Mapping[str, OwnVerdict]:
         """What a reviewer said of some images himself."""
@@ -97,8 +102,3 @@ class Browsing(Sharing):
 
     def _existing(self, dataset: str) -> str | None:
         return dataset if self._store().dataset(dataset) else None
-
-
-def _unjudged(filters: ImageFilter) -> ImageFilter:
-    """The same where nobody has judged anything: all images are undecided, by whomever."""
-    return replace(filters, undecided=False, reviewer=None)

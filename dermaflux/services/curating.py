@@ -15,7 +15,7 @@ from dermaflux.curation.records import (
     VerdictCounts,
     checked_dataset_name,
 )
-from dermaflux.domain.lesion import ExplainedSide, LesionSpec, choice
+from dermaflux.domain.lesion import ExplainedSide, choice
 from dermaflux.domain.records import Assessment, StoredImage, Verdict
 from dermaflux.services.deduplicating import Deduplicating
 from dermaflux.services.filtering import ALL, UNDECIDED
@@ -49,19 +49,15 @@ class Curating(Deduplicating):
 
     def explain_stored(self, image_id: str, side: ExplainedSide = "predicted") -> Explanation:
         """What speaks for a side on a stored image. Raises InvalidRequest when it is the requested one of free text."""
-        return self.explain(self.stored_picture(image_id), side, self._asked_of(image_id))
+        return self.explain(self.stored_picture(image_id), side, self.image(image_id).requested)
 
     def explain_both_sides(self, image_id: str) -> tuple[Explanation, ...]:
         """The side that was requested of a stored image, and when it differs, the predicted one behind it."""
-        picture, spec = self.stored_picture(image_id), self._asked_of(image_id)
+        picture, spec = self.stored_picture(image_id), self.image(image_id).requested
         first = self.explain(picture, "requested" if spec else "predicted", spec)
         if first.side == first.predicted:
             return (first,)
         return first, self.explain(picture, "predicted", spec)
-
-    def _asked_of(self, image_id: str) -> LesionSpec | None:
-        spec = self.image(image_id).generated.get("spec")
-        return LesionSpec.from_dict(spec) if spec else None
 
     def assess(self, image: "str | Image.Image") -> Assessment:
         """Measure and classify a stored image, by its id, or any picture."""

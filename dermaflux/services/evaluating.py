@@ -135,10 +135,9 @@ class Evaluating(Making):
 
     def asked_of_stored(self, image: StoredImage) -> LesionSpec:
         """The lesion that a stored image was asked to show. Raises InvalidRequest for free text."""
-        spec = image.generated.get("spec")
-        if not spec:
+        if (spec := image.requested) is None:
             raise InvalidRequest(f"{image.image_id} was made from free text, so nothing says what it should show.")
-        return LesionSpec.from_dict(spec)
+        return spec
 
     def evaluate_coverage(
         self, dataset: str, real: Sequence["LesionFacts"] = ()

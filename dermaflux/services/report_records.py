@@ -18,8 +18,6 @@ KINDS: Mapping[str, str] = {
 """The evaluations of `python -m dermaflux evaluate`, in words."""
 OF_DATASET = ("quality", "memorisation", "diversity", "artefacts", "coverage")
 OF_REAL = ("classifier", "quality", "memorisation", "diversity", "artefacts")
-SPLITS: Mapping[str, str] = {"train": "training", "val": "validation", "test": "test"}
-"""The sides of a set of real pictures, as one says them of pictures."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from dermaflux.domain.errors import DataNotFound, InvalidRequest
+from dermaflux.domain.records import SPLITS
 from dermaflux.domain.roles import Visitor
 from dermaflux.evaluation.study_arms import DIFFERENCES, RESULTS
 from dermaflux.run_status import write_json
@@ -28,7 +29,6 @@ from dermaflux.services.report_records import (
     MEMORISATION,
     OF_DATASET,
     OF_REAL,
-    SPLITS,
     EvaluationRequest,
     EvaluationRun,
     Report,

@@ -53,7 +53,7 @@ def skipped_card(card: Card) -> Card:
 
 def stored_card(stored: StoredImage, *, key: str, title: str, picture: str) -> Card:
     """The card of a finished image: what was asked, what was measured, what the classifier says."""
-    asked = requested_of(stored)
+    asked = stored.requested
     measurement = stored.assessment.get("measurement") or {}
     prediction = stored.assessment.get("prediction") or {}
     return {
@@ -100,12 +100,6 @@ def _saliency_scores(found: Explanation) -> list[str]:
     if found.deletion is not None and found.insertion is not None:
         words.append(f"deletion {found.deletion:.2f}, insertion {found.insertion:.2f}")
     return words
-
-
-def requested_of(stored: StoredImage) -> LesionSpec | None:
-    """What was asked of a stored image, None when its caption was free text."""
-    spec = stored.generated.get("spec")
-    return LesionSpec.from_dict(spec) if spec else None
 
 
 def _nearest(stored: StoredImage) -> dict[str, Any] | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dermaflux.domain.lesion import DIAGNOSIS_NAMES, Diagnosis
 from dermaflux.domain.records import StoredImage
-from pages.components.card_view import Card, requested_of, stored_card
+from pages.components.card_view import Card, stored_card
 
 if TYPE_CHECKING:
     from dermaflux.services.browsing import OwnVerdict
@@ -23,7 +23,7 @@ _SHORT = {
 
 def grid_card(stored: StoredImage, own: "OwnVerdict | None", picture: str) -> Card:
     """One card of the grid."""
-    asked = requested_of(stored)
+    asked = stored.requested
     prediction = stored.assessment.get("prediction") or {}
     malignant, threshold = prediction.get("malignant"), prediction.get("threshold")
     agrees = None

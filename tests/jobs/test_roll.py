@@ -41,7 +41,7 @@ def test_the_job_of_a_dead_worker_goes_back_once_however_many_look(engine, queue
     for thread in threads:
         thread.join(60)
     assert returned == [job.id]
-    assert queue.state(job.id) is JobState.WAITING and queue.roll.num_alive() == 0
+    assert queue.state(job.id) is JobState.WAITING and sum(queue.roll.crews().values()) == 0
 
 
 def test_a_living_worker_keeps_its_job(queue, submit):
@@ -51,7 +51,7 @@ def test_a_living_worker_keeps_its_job(queue, submit):
         time.sleep(TIMEOUT / 3)
         queue.roll.beat(worker_id, "alive:1")
         assert queue.roll.reap() == ()
-    assert queue.claims.skips_asked(job.id, worker_id) is not None and queue.roll.num_alive() == 1
+    assert queue.claims.skips_asked(job.id, worker_id) is not None and sum(queue.roll.crews().values()) == 1
 
 
 def test_who_was_taken_for_dead_comes_back_without_the_job(queue, submit):
@@ -62,7 +62,7 @@ def test_who_was_taken_for_dead_comes_back_without_the_job(queue, submit):
     queue.roll.reap()
     assert queue.claims.take(other).id == job.id
     queue.roll.beat(worker_id, "asleep:1")
-    assert queue.claims.skips_asked(job.id, worker_id) is None and queue.roll.num_alive() == 2
+    assert queue.claims.skips_asked(job.id, worker_id) is None and sum(queue.roll.crews().values()) == 2
     queue.claims.finish(job.id, worker_id, JobState.FAILED, "I slept")
     assert queue.state(job.id) is JobState.RUNNING
     time.sleep(TIMEOUT + 0.2)
@@ -116,4 +116,4 @@ def test_who_was_cut_off_does_not_judge_the_others_at_once(queue, submit, monkey
     assert queue.claims.skips_asked(job.id, hearts[0].worker_id) is not None
     for heart in hearts:
         heart.stop()
-    assert queue.roll.num_alive() == 0
+    assert sum(queue.roll.crews().values()) == 0

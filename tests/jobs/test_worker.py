@@ -385,7 +385,7 @@ def test_stopping_the_program_puts_the_job_back_and_the_next_start_goes_on_with_
     follower = follow(job.id)
     handler.let(3)
     assert next(event for event in follower if isinstance(event, Result)).data == "image-0"
-    assert worker.stop(WAIT) and queue.roll.num_alive() == 0
+    assert worker.stop(WAIT) and sum(queue.roll.crews().values()) == 0
     assert queue.state(job.id) is queue.state(waiting.id) is JobState.WAITING
     after = JobWorker(queue, {"generate": Stepper()}, channels, poll_seconds=0.2)
     after.start()

@@ -114,7 +114,7 @@ def test_a_worker_that_starts_leaves_the_running_job_of_another_process_alone(qu
     first = start_worker()
     until(lambda: queue.state(job.id) is JobState.RUNNING)
     start_worker()
-    until(lambda: queue.roll.num_alive() == 2)
+    until(lambda: sum(queue.roll.crews().values()) == 2)
     until(lambda: queue.state(job.id) is JobState.DONE)
     assert len(lines(first, "made")) == 2
 
